@@ -1,0 +1,20 @@
+//! Where state is kept and how messages move: the two seams, [`Store`] and [`Queue`], and the artifact store.
+//!
+//! Nothing above this crate knows which backend it runs on; one conformance suite for each seam runs over all of them.
+
+mod artifacts;
+mod clock;
+mod embedded;
+mod queue;
+mod store;
+
+pub use artifacts::{ArtifactError, Artifacts, Details};
+pub use clock::Clock;
+pub use embedded::{
+    EmbeddedQueue, EmbeddedStore, Reader, ShardDelivery, SocketClient, SocketServer, StepDelivery, serve,
+};
+pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
+pub use store::{
+    Command, Commit, Committed, Created, Definition, Epoch, Event, NewRun, RunFilter, RunSummary, SavedRecord, Shard,
+    Store, StoreError, StoredRun,
+};

@@ -1,0 +1,15 @@
+//! The verbs, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod config_show;
+pub(crate) mod docs;
+pub(crate) mod explain;
+pub(crate) mod list;
+pub(crate) mod outputs;
+pub(crate) mod plan;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod show;
+pub(crate) mod validate;
+pub(crate) mod version;
+pub(crate) mod workflows;

@@ -1,0 +1,100 @@
+//! `darkroom list`
+
+use crate::failure::Failure;
+use crate::folder;
+use crate::output::{Format, say, say_json, span, table};
+use darkroom_backend::{Reader, RunFilter, RunSummary};
+use darkroom_proto::{ErrorDocument, RunId, RunRow, RunStatus, Timestamp};
+use std::process::ExitCode;
+
+/// List the runs of this folder, the newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  darkroom list\n  darkroom list --status failed --workflow product-photo")]
+pub(crate) struct Args {
+    /// Only runs of this workflow
+    #[arg(long)]
+    workflow: Option<String>,
+    /// Only runs with this status; may be given several times
+    #[arg(long, value_parser = status)]
+    status: Vec<RunStatus>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Go on after this run, as `next_cursor` of the JSON form says
+    #[arg(long)]
+    cursor: Option<RunId>,
+}
+
+fn status(text: &str) -> Result<RunStatus, String> {
+    RunStatus::ALL.iter().copied().find(|status| status.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = RunStatus::ALL.iter().map(|status| status.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+#[derive(serde::Serialize)]
+struct Page {
+    data: Vec<RunRow>,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
+    let limit = args.limit as usize;
+    let filter = RunFilter {
+        workflow: args.workflow,
+        statuses: args.status,
+        before: args.cursor,
+        limit: limit + 1,
+        ..RunFilter::default()
+    };
+    let (mut runs, now) = match folder::reader().await {
+        Ok(reader) => (reader.list(&filter).await?, now(&reader)),
+        // A folder without runs is an empty list, not an error.
+        Err(_) if !folder::state().join("state.redb").exists() => (Vec::new(), None),
+        Err(failure) => return Err(failure),
+    };
+    let next_cursor = (runs.len() > limit).then(|| runs[limit - 1].0.to_string());
+    runs.truncate(limit);
+    if format == Format::Json {
+        say_json(&Page { data: runs.iter().map(|(id, summary)| row(*id, summary)).collect(), next_cursor });
+        return Ok(ExitCode::SUCCESS);
+    }
+    if runs.is_empty() {
+        say("no runs; start one: darkroom run workflows/product-photo.yaml");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<Vec<String>> = runs.iter().map(|(id, summary)| cells(*id, summary, now)).collect();
+    say(&table(&["RUN", "WORKFLOW", "STATUS", "STEP", "AGE", "WHY"], &rows));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn now(_: &Reader) -> Option<Timestamp> {
+    Some(darkroom_backend::Clock::system().now())
+}
+
+fn cells(id: RunId, summary: &RunSummary, now: Option<Timestamp>) -> Vec<String> {
+    let why = summary.error.as_ref().map(|error| error.to_string()).unwrap_or_default();
+    vec![
+        id.short(),
+        summary.workflow.clone(),
+        summary.status.to_string(),
+        summary.step.clone().unwrap_or_default(),
+        now.map(|now| span(now.since(summary.created_at))).unwrap_or_default(),
+        why,
+    ]
+}
+
+/// A run in a list.
+fn row(id: RunId, summary: &RunSummary) -> RunRow {
+    RunRow {
+        id: id.to_string(),
+        workflow: summary.workflow.clone(),
+        version: summary.definition,
+        status: summary.status,
+        step: summary.step.clone(),
+        created_at: summary.created_at,
+        updated_at: summary.updated_at,
+        finished_at: summary.finished_at,
+        error: summary.error.as_ref().map(ErrorDocument::from),
+    }
+}

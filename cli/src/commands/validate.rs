@@ -1,0 +1,54 @@
+//! `darkroom validate FILE…`
+
+use crate::failure::{EXIT_USAGE, Failure};
+use crate::output::{Format, complain, say, say_json};
+use crate::workflow_file;
+use darkroom_engine::{Diagnostic, compile, summary};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Check workflow files: everything that can be known before they run
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  darkroom validate workflows/*.yaml")]
+pub(crate) struct Args {
+    /// The files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
+    let mut all: Vec<Diagnostic> = Vec::new();
+    let mut unreadable = 0;
+    for path in &args.files {
+        let source = match workflow_file::read(path) {
+            Ok(source) => source,
+            Err(failure) => {
+                unreadable += 1;
+                failure.report();
+                continue;
+            }
+        };
+        let found = match compile(&source) {
+            Ok(compiled) => {
+                workflow_file::warn_of_missing(&compiled.about, path);
+                compiled.warnings
+            }
+            Err(diagnostics) => diagnostics,
+        };
+        if format == Format::Table {
+            workflow_file::show(&found, &source);
+            if !found.iter().any(Diagnostic::is_error) {
+                say(&format!("{}: ok", path.display()));
+            }
+        }
+        all.extend(found);
+    }
+    let errors = all.iter().filter(|diagnostic| diagnostic.is_error()).count() + unreadable;
+    if format == Format::Json {
+        let warnings = all.iter().filter(|diagnostic| !diagnostic.is_error()).count();
+        say_json(&serde_json::json!({ "errors": errors, "warnings": warnings, "diagnostics": all }));
+    } else if !all.is_empty() {
+        complain(&summary(&all, args.files.len()));
+    }
+    Ok(ExitCode::from(if errors > 0 { EXIT_USAGE } else { 0 }))
+}

@@ -1,0 +1,264 @@
+//! Inputs from the command line: `-i name=value`, with files read and taken in.
+
+use crate::failure::Failure;
+use darkroom_backend::{ArtifactError, Artifacts, Details};
+use darkroom_engine::input::{self, Given, InputError};
+use darkroom_engine::plan::{Input, InputType, Plan};
+use darkroom_proto::{Artifact, Map, Sha256};
+use darkroom_worker::media::{Format, Limits, read_info};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// One `-i name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    name: String,
+    value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => {
+                Ok(Assignment { name: name.trim().to_owned(), value: value.to_owned() })
+            }
+            _ => Err("expected NAME=VALUE".to_owned()),
+        }
+    }
+}
+
+/// The most files of one list.
+const FILES_MAX: usize = 100_000;
+
+/// The largest text file that is read as a value.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
+
+/// Refuses names that the workflow does not have.
+pub(crate) fn check_names(plan: &Plan, given: &[Assignment]) -> Result<(), Failure> {
+    for assignment in given {
+        if !plan.inputs.iter().any(|input| input.name == assignment.name) {
+            let known = plan.inputs.iter().map(|input| input.name.clone()).collect();
+            return Err(refused(&InputError::Unknown { name: assignment.name.clone(), known }));
+        }
+    }
+    Ok(())
+}
+
+/// The inputs of a run, defaults included, their files in the artifact store. Default paths are relative to the
+/// workflow's folder, given ones to the current one.
+pub(crate) fn take_in(plan: &Plan, given: &[Assignment], folder: &Path, store: &Artifacts) -> Result<Map, Failure> {
+    read_all(plan, given, folder, &|path, details| store.put_file(path, details))
+}
+
+/// As `take_in`, but nothing is kept: enough to see what would run.
+pub(crate) fn looked_at(plan: &Plan, given: &[Assignment], folder: &Path) -> Result<Map, Failure> {
+    read_all(plan, given, folder, &|path, details| {
+        let bytes = std::fs::read(path)
+            .map_err(|source| ArtifactError::Unavailable { place: path.display().to_string(), source })?;
+        Ok(Artifact {
+            sha256: Sha256::of(&bytes),
+            media_type: details.media_type.clone(),
+            bytes: bytes.len() as u64,
+            width: details.width,
+            height: details.height,
+            duration: details.duration,
+            name: details.name.clone(),
+        })
+    })
+}
+
+type Keep<'a> = &'a dyn Fn(&Path, &Details) -> Result<Artifact, ArtifactError>;
+
+fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, keep: Keep<'_>) -> Result<Map, Failure> {
+    check_names(plan, given)?;
+    let mut inputs = Map::new();
+    for input in &plan.inputs {
+        let values: Vec<&str> =
+            given.iter().filter(|given| given.name == input.name).map(|given| given.value.as_str()).collect();
+        let value = if values.is_empty() {
+            match &input.default {
+                Some(default) => with_files(input, default, folder, keep)?,
+                None if input.required => {
+                    return Err(refused(&InputError::Missing {
+                        name: input.name.clone(),
+                        wanted: input::describe(&input.ty).to_owned(),
+                    }));
+                }
+                None => continue,
+            }
+        } else {
+            from_texts(input, &values, keep)?
+        };
+        input::check(input, &value).map_err(|error| refused(&error))?;
+        inputs.insert(input.name.clone(), value);
+    }
+    Ok(inputs)
+}
+
+fn from_texts(input: &Input, values: &[&str], keep: Keep<'_>) -> Result<Value, Failure> {
+    let single = || match values {
+        [value] => Ok(*value),
+        _ => Err(Failure::usage(format!("the input `{}` is given {} times", input.name, values.len()))
+            .advice("only lists may be given several times")),
+    };
+    let here = Path::new("");
+    match &input.ty {
+        InputType::Images | InputType::Files => {
+            let mut files = Vec::new();
+            for value in values {
+                if value.contains("://") {
+                    return Err(no_links(input));
+                }
+                for path in expanded(input, value)? {
+                    files.push(file(input, &path, keep)?.to_value());
+                    if files.len() > FILES_MAX {
+                        return Err(Failure::usage(format!(
+                            "the input `{}` has more than {FILES_MAX} files",
+                            input.name
+                        )));
+                    }
+                }
+            }
+            Ok(Value::Array(files))
+        }
+        InputType::Image | InputType::Video | InputType::Audio | InputType::File => {
+            let value = single()?;
+            one_file(input, value.strip_prefix('@').unwrap_or(value), here, keep)
+        }
+        InputType::Json | InputType::Csv | InputType::Scenes => {
+            let value = single()?;
+            let is_path = !matches!(input.ty, InputType::Json);
+            let text = match value.strip_prefix('@') {
+                Some(path) => read_text(input, Path::new(path))?,
+                None if is_path => read_text(input, Path::new(value))?,
+                None => value.to_owned(),
+            };
+            input::coerce(input, Given::Text(&text)).map_err(|error| refused(&error))
+        }
+        InputType::String | InputType::Integer | InputType::Number | InputType::Boolean | InputType::Enum(_) => {
+            input::coerce(input, Given::Text(single()?)).map_err(|error| refused(&error))
+        }
+    }
+}
+
+/// A default, with the files that it names taken in.
+fn with_files(input: &Input, default: &Value, folder: &Path, keep: Keep<'_>) -> Result<Value, Failure> {
+    match (&input.ty, default) {
+        (InputType::Image | InputType::Video | InputType::Audio | InputType::File, Value::String(path)) => {
+            one_file(input, path, folder, keep)
+        }
+        (InputType::Images | InputType::Files, Value::Array(paths)) => {
+            let mut files = Vec::new();
+            for path in paths.iter().filter_map(Value::as_str) {
+                files.push(one_file(input, path, folder, keep)?);
+            }
+            Ok(Value::Array(files))
+        }
+        (InputType::Csv | InputType::Scenes, Value::String(path)) => {
+            let text = read_text(input, &folder.join(path.strip_prefix('@').unwrap_or(path)))?;
+            input::coerce(input, Given::Text(&text)).map_err(|error| refused(&error))
+        }
+        _ => Ok(default.clone()),
+    }
+}
+
+fn one_file(input: &Input, path: &str, folder: &Path, keep: Keep<'_>) -> Result<Value, Failure> {
+    if path.contains("://") {
+        return Err(no_links(input));
+    }
+    Ok(file(input, &folder.join(path), keep)?.to_value())
+}
+
+fn no_links(input: &Input) -> Failure {
+    Failure::usage(format!("the input `{}`: links are not fetched in this release", input.name))
+        .advice("download the file and give its path")
+}
+
+/// Takes a file in, after a look at what it is.
+fn file(input: &Input, path: &Path, keep: Keep<'_>) -> Result<Artifact, Failure> {
+    let shown = path.display();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::usage(format!("the input `{}`: there is no file {shown}", input.name))
+            .advice(format!("give another one: -i {}=PATH", input.name)),
+        _ => Failure::usage(format!("the input `{}`: {shown} can't be read: {error}", input.name)),
+    };
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if !about.is_file() {
+        return Err(Failure::usage(format!("the input `{}`: {shown} is no file", input.name))
+            .advice(format!("for the files of a folder: -i '{}=@{shown}/*'", input.name)));
+    }
+    if let Some(max) = input.bytes_max
+        && about.len() > max
+    {
+        return Err(Failure::usage(format!(
+            "the input `{}`: {shown} has {} bytes, over its limit of {max}",
+            input.name,
+            about.len()
+        )));
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut details = Details { media_type: "application/octet-stream".into(), name, ..Details::default() };
+    let wants_picture = matches!(input.ty, InputType::Image | InputType::Images);
+    match picture(path, about.len()) {
+        Ok(Some(info)) => details = Details { name: details.name, ..info },
+        // What its name calls a picture is taken for one, and told by the step that opens it: others of a list go on.
+        Ok(None) | Err(_) if wants_picture => {
+            let named = path.extension().and_then(|extension| extension.to_str());
+            let format = named.and_then(|extension| Format::of_extension(&extension.to_ascii_lowercase()));
+            details.media_type = format.map_or(details.media_type, |format| format.media_type().to_owned());
+        }
+        Ok(None) | Err(_) => {}
+    }
+    keep(path, &details).map_err(Failure::from)
+}
+
+/// What kind of picture a file is, told from its beginning; `None` when it is too long to be one that is read.
+fn picture(path: &Path, bytes: u64) -> Result<Option<Details>, darkroom_worker::media::MediaError> {
+    let limits = Limits::default();
+    limits.check_bytes(bytes)?;
+    let Ok(content) = std::fs::read(path) else { return Ok(None) };
+    let info = read_info(&content, &limits)?;
+    Ok(Some(Details {
+        media_type: info.format.media_type().to_owned(),
+        width: Some(info.size.width),
+        height: Some(info.size.height),
+        ..Details::default()
+    }))
+}
+
+/// The files that `@pattern` means, in the order in which people count; or the one path.
+fn expanded(input: &Input, value: &str) -> Result<Vec<PathBuf>, Failure> {
+    let Some(pattern) = value.strip_prefix('@') else {
+        return Ok(vec![PathBuf::from(value)]);
+    };
+    let found = glob::glob(pattern)
+        .map_err(|error| Failure::usage(format!("the input `{}`: `{pattern}` is no pattern: {error}", input.name)))?;
+    let mut paths: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+    if paths.is_empty() {
+        return Err(Failure::usage(format!("the input `{}`: no file matches {pattern}", input.name))
+            .advice("check the folder, and put the pattern in quotes so that the shell leaves it alone"));
+    }
+    paths.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(paths)
+}
+
+fn read_text(input: &Input, path: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::usage(format!("the input `{}`: {} can't be read: {error}", input.name, path.display()))
+    };
+    if std::fs::metadata(path).map_err(failed)?.len() > TEXT_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "the input `{}`: {} is over {TEXT_BYTES_MAX} bytes",
+            input.name,
+            path.display()
+        )));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+fn refused(error: &InputError) -> Failure {
+    Failure::usage(error.to_string()).advice(error.advice())
+}

@@ -1,0 +1,160 @@
+//! What people see while a run is under way: bars on a terminal, plain lines elsewhere.
+
+use crate::output::{complain, span};
+use darkroom_coordinator::News;
+use darkroom_engine::plan::{Plan, Work};
+use darkroom_engine::{Happened, What};
+use darkroom_proto::{ItemsDocument, StepPath, StepStatus, Timestamp};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+/// Shows what happens to one run, on stderr.
+pub(crate) struct Progress {
+    plan: Arc<Plan>,
+    started: BTreeMap<StepPath, Timestamp>,
+    /// What an instance saved, until it has ended.
+    saved: BTreeMap<StepPath, Vec<String>>,
+    bars: Option<Bars>,
+}
+
+struct Bars {
+    all: MultiProgress,
+    fans: BTreeMap<StepPath, ProgressBar>,
+}
+
+impl Progress {
+    /// Progress of a run of this plan.
+    pub(crate) fn new(plan: Arc<Plan>) -> Progress {
+        let bars = std::io::stderr().is_terminal().then(|| Bars { all: MultiProgress::new(), fans: BTreeMap::new() });
+        Progress { plan, started: BTreeMap::new(), saved: BTreeMap::new(), bars }
+    }
+
+    /// Shows a piece of news.
+    pub(crate) fn show(&mut self, news: &News) {
+        for happened in &news.events {
+            self.happened(happened);
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn end(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            for bar in bars.fans.values() {
+                bar.finish_and_clear();
+            }
+            bars.fans.clear();
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bars {
+            // A bar would be torn apart by a line printed past it.
+            Some(bars) => {
+                if bars.all.println(text).is_err() {
+                    complain(text);
+                }
+            }
+            None => complain(text),
+        }
+    }
+
+    fn happened(&mut self, happened: &Happened) {
+        match &happened.what {
+            What::StepDispatched { step, .. } => {
+                self.started.entry(step.clone()).or_insert(happened.at);
+            }
+            What::StepCompleted { step, saved, notes, .. } => {
+                let took = self.started.remove(step).map(|started| happened.at.since(started));
+                if let (Some(saved), Some(instance)) = (saved, instance_of(step)) {
+                    self.saved.entry(instance).or_default().push(saved.clone());
+                }
+                for note in notes {
+                    self.line(&format!("      {step}: {note}"));
+                }
+                if let Some(position) = self.position(step) {
+                    let took = took.map(|took| format!("  {}", span(took))).unwrap_or_default();
+                    let saved = saved.as_ref().map(|path| format!("  → {path}")).unwrap_or_default();
+                    self.line(&format!("{position} {step}  completed{took}{saved}"));
+                }
+            }
+            What::StepSkipped { step, reason } => {
+                if let Some(position) = self.position(step) {
+                    self.line(&format!("{position} {step}  skipped: {reason}"));
+                }
+            }
+            What::StepRetrying { step, attempt, again_at, error } => {
+                let wait = span(again_at.since(happened.at));
+                self.line(&format!("      {step}  attempt {attempt} failed, again in {wait}: {error}"));
+            }
+            What::StepFailed { step, error, tolerated, .. } => {
+                self.started.remove(step);
+                let goes_on = if *tolerated { " (the run goes on)" } else { "" };
+                match self.position(step) {
+                    Some(position) => self.line(&format!("{position} {step}  failed: {error}{goes_on}")),
+                    None => self.line(&format!("      {step}  failed: {error}{goes_on}")),
+                }
+            }
+            What::FanOutOpened { step, total } => self.open(step, *total),
+            What::ItemStarted { step, label } => self.begin(step, label),
+            What::ItemEnded { step, label, status, items } => self.item(step, label, *status, *items),
+            What::RunResumed { from: Some(from) } => self.line(&format!("resumed from `{from}`")),
+            What::RunStarted
+            | What::RunResumed { from: None }
+            | What::RunCompleted { .. }
+            | What::RunFailed { .. }
+            | What::RunCancelled { .. } => {}
+        }
+    }
+
+    /// `[2/5]` of a top-level call; nothing for what lies deeper, and for fan-outs, whose items are shown.
+    fn position(&self, step: &StepPath) -> Option<String> {
+        let node = self.plan.find(&self.plan.top, step.as_str())?;
+        let node = self.plan.node(node);
+        matches!(node.work, Work::Call(_)).then(|| format!("[{}/{}]", node.number, self.plan.top.nodes.len()))
+    }
+
+    fn open(&mut self, step: &StepPath, total: u32) {
+        let Some(bars) = &mut self.bars else { return };
+        let bar = bars.all.add(ProgressBar::new(u64::from(total)));
+        if let Ok(style) = ProgressStyle::with_template("{prefix:.bold} {bar:24} [{pos}/{len}] {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(step.to_string());
+        bars.fans.insert(step.clone(), bar);
+    }
+
+    fn begin(&mut self, instance: &StepPath, label: &str) {
+        if let (Some(bars), Some(fan)) = (&self.bars, instance.parent())
+            && let Some(bar) = bars.fans.get(&fan)
+        {
+            bar.set_message(format!("{label} …"));
+        }
+    }
+
+    fn item(&mut self, instance: &StepPath, label: &str, status: StepStatus, items: ItemsDocument) {
+        let saved = self.saved.remove(instance).unwrap_or_default();
+        self.started.remove(instance);
+        let done = items.completed + items.skipped + items.failed;
+        let Some(fan) = instance.parent() else { return };
+        if let Some(bars) = &mut self.bars
+            && let Some(bar) = bars.fans.get(&fan)
+        {
+            bar.set_position(u64::from(done));
+            if done >= items.total {
+                bar.finish_and_clear();
+                bars.fans.remove(&fan);
+            }
+        }
+        let saved = if saved.is_empty() { String::new() } else { format!("  → {}", saved.join(", ")) };
+        self.line(&format!("[{done}/{}] {label}  {status}{saved}", items.total));
+    }
+}
+
+/// The outermost instance that a step lies in, or is.
+fn instance_of(step: &StepPath) -> Option<StepPath> {
+    let text = step.as_str();
+    let end = text.find(']')?;
+    text[..=end].parse().ok()
+}

@@ -1,0 +1,85 @@
+//! Workflow files: found, read, compiled, and what is wrong with them shown.
+
+use crate::failure::{EXIT_USAGE, Failure};
+use crate::output::{color_on_stderr, complain};
+use darkroom_backend::Definition;
+use darkroom_engine::plan::Plan;
+use darkroom_engine::source::BYTES_MAX;
+use darkroom_engine::{About, Compiled, Diagnostic, Source, compile, render, summary};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A workflow that compiled, and where it came from.
+pub(crate) struct WorkflowFile {
+    /// What was compiled.
+    pub(crate) plan: Arc<Plan>,
+    /// What is kept of it.
+    pub(crate) definition: Definition,
+    /// Whether it may be run.
+    pub(crate) enabled: bool,
+    /// The folder that default paths are relative to.
+    pub(crate) folder: PathBuf,
+}
+
+/// Reads a file and compiles it; prints what is wrong with it.
+pub(crate) fn load(path: &Path) -> Result<WorkflowFile, Failure> {
+    let source = read(path)?;
+    match compile(&source) {
+        Ok(Compiled { plan, warnings, about, .. }) => {
+            show(&warnings, &source);
+            warn_of_missing(&about, path);
+            let definition = Definition {
+                hash: plan.definition,
+                workflow: plan.workflow.clone(),
+                file: source.name().to_owned(),
+                source: source.text().to_owned(),
+            };
+            let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+            Ok(WorkflowFile { plan: Arc::new(plan), definition, enabled: about.enabled, folder })
+        }
+        Err(errors) => {
+            show(&errors, &source);
+            complain(&summary(&errors, 1));
+            Err(Failure::printed(EXIT_USAGE))
+        }
+    }
+}
+
+/// Warns of previews that are not there: they are for catalogues, and no reason not to run.
+pub(crate) fn warn_of_missing(about: &About, path: &Path) {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for (key, file) in [("ui.preview", &about.preview), ("ui.thumbnail", &about.thumbnail)] {
+        if let Some(file) = file
+            && !file.contains("://")
+            && !folder.join(file).exists()
+        {
+            complain(&format!("warning: {}: `{key}`: there is no file {file}", path.display()));
+        }
+    }
+}
+
+/// Reads a file as a source; what is wrong inside it is told by compiling it.
+pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
+    let name = path.display().to_string();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::usage(format!("there is no file {name}"))
+            .advice("give the path of a workflow file, such as workflows/product-photo.yaml"),
+        _ => Failure::usage(format!("{name} can't be read: {error}")),
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(Failure::usage(format!("{name} is a folder, not a workflow file")));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than is allowed shows that it is too long.
+    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Source::from_bytes(name.as_str(), &bytes))
+}
+
+/// Prints diagnostics.
+pub(crate) fn show(diagnostics: &[Diagnostic], source: &Source) {
+    if !diagnostics.is_empty() {
+        complain(render(diagnostics, source, color_on_stderr()).trim_end());
+    }
+}

@@ -1,0 +1,16 @@
+//! The command as people use it: the real binary, real files, real signals.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
+mod bad_pictures;
+mod batch;
+mod failing;
+mod folder;
+mod inputs;
+mod kill;
+mod looking;
+mod main_job;
+mod picture;
+mod resuming;
+mod surroundings;
+mod under_way;

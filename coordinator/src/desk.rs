@@ -1,0 +1,139 @@
+//! Where runs are handed in, looked at and commanded, over any store and queue.
+
+use crate::command::RunCommand;
+use crate::plans::{PlanError, Plans, compile_definition};
+use crate::record::{RecordError, decode_run, encode_head, spec_field, summary};
+use darkroom_backend::{
+    Command, Created, Definition, NewRun, Publication, Queue, QueueError, Shard, ShardMessage, Store, StoreError,
+    StoredRun,
+};
+use darkroom_engine::plan::Plan;
+use darkroom_engine::{Run, Spec};
+use darkroom_proto::{RunId, Sha256, Start};
+use std::sync::Arc;
+
+/// Hands in runs and commands.
+#[derive(Debug, Clone)]
+pub struct Desk<S, Q> {
+    store: S,
+    queue: Q,
+    plans: Arc<Plans<S>>,
+    shards: u16,
+}
+
+/// A run to be handed in.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Its id; handing in an id twice is handing it in once.
+    pub run: RunId,
+    /// What it is given.
+    pub spec: Spec,
+}
+
+/// A run that was read from the store.
+#[derive(Debug)]
+pub struct Stored {
+    /// The run.
+    pub run: Run,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+}
+
+/// Why the desk did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// What is stored.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Equal for runs that are to do the same: definition, inputs and output folder, and which items.
+pub(crate) fn fingerprint(spec: &Spec) -> Sha256 {
+    let same = serde_json::json!([spec.definition, spec.inputs, spec.out, spec.filename, spec.only]);
+    Sha256::of(same.to_string().as_bytes())
+}
+
+impl<S: Store, Q: Queue> Desk<S, Q> {
+    /// A desk for the runs of a store, in so many shards.
+    pub fn new(store: S, queue: Q, plans: Arc<Plans<S>>, shards: u16) -> Desk<S, Q> {
+        Desk { store, queue, plans, shards }
+    }
+
+    /// The fingerprint that a run of this spec has.
+    pub fn fingerprint(spec: &Spec) -> Sha256 {
+        fingerprint(spec)
+    }
+
+    /// Keeps a definition, so that runs can be pinned to it.
+    pub async fn define(&self, definition: &Definition, plan: Arc<Plan>) -> Result<(), DeskError> {
+        self.store.put_definition(definition).await?;
+        self.plans.keep(plan);
+        Ok(())
+    }
+
+    /// Stores runs and starts those that are new.
+    pub async fn submit(&self, submissions: &[Submission]) -> Result<Vec<Created>, DeskError> {
+        let mut runs = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            let run = Run::new(submission.run, Arc::new(submission.spec.clone()));
+            runs.push(NewRun {
+                run: run.id,
+                summary: summary(&run, fingerprint(&submission.spec)),
+                head: encode_head(&run.head)?,
+                fields: vec![spec_field(&submission.spec)?],
+                events: Vec::new(),
+            });
+        }
+        let created = self.store.create(&runs).await?;
+        let starts = submissions.iter().zip(&created).filter(|(_, created)| **created == Created::Created);
+        let starts = starts.map(|(submission, _)| Publication::Shard {
+            shard: Shard(submission.run.shard(self.shards)),
+            message: ShardMessage::Start(Start { run: submission.run }),
+        });
+        self.queue.publish(starts.collect()).await?;
+        Ok(created)
+    }
+
+    /// Puts a command into the inbox and nudges whoever owns the run.
+    pub async fn command(&self, run: RunId, key: &str, command: &RunCommand) -> Result<(), DeskError> {
+        self.store.post(&Command { key: key.to_owned(), run, body: command.encode() }).await?;
+        let shard = Shard(run.shard(self.shards));
+        self.queue.publish(vec![Publication::Shard { shard, message: ShardMessage::Nudge { run } }]).await?;
+        Ok(())
+    }
+
+    /// A run and its plan.
+    pub async fn load(&self, run: RunId) -> Result<Option<Stored>, DeskError> {
+        match self.store.load(run).await? {
+            Some(stored) => Ok(Some(self.open(run, &stored).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The plans of the store's definitions.
+    pub fn plans(&self) -> &Plans<S> {
+        &self.plans
+    }
+
+    async fn open(&self, id: RunId, stored: &StoredRun) -> Result<Stored, DeskError> {
+        let run = decode_run(id, stored)?;
+        let plan = self.plans.get(run.spec.definition).await?;
+        Ok(Stored { run, plan })
+    }
+}
+
+/// A run as it was read from a store, with its definition compiled.
+pub fn open_run(id: RunId, stored: &StoredRun, definition: Definition) -> Result<Stored, DeskError> {
+    let run = decode_run(id, stored)?;
+    let plan = Arc::new(compile_definition(definition)?);
+    Ok(Stored { run, plan })
+}

@@ -1,0 +1,13 @@
+//! Who decides: owns shards, advances their runs, commits, then acts.
+
+mod command;
+mod desk;
+mod plans;
+mod record;
+mod service;
+
+pub use command::RunCommand;
+pub use desk::{Desk, DeskError, Stored, Submission, open_run};
+pub use plans::{PlanError, Plans};
+pub use record::{RecordError, decode_event, decode_run};
+pub use service::{Coordinator, CoordinatorError, News, SHARD};

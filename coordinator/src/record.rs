@@ -1,0 +1,101 @@
+//! How runs are written into the store: versioned MessagePack with field names.
+//!
+//! A run is a head, a `spec` field and one `step:PATH` field for each step instance that is not pending.
+
+use darkroom_backend::{RunSummary, StoredRun};
+use darkroom_engine::{Happened, Head, Run, Spec, Step};
+use darkroom_proto::{RunId, Sha256, StepPath};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The version that this release writes. It reads no other yet.
+const VERSION: u8 = 1;
+
+/// The field with what the run was given.
+const SPEC_FIELD: &str = "spec";
+
+/// What the field of a step begins with.
+const STEP_PREFIX: &str = "step:";
+
+/// What is stored can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} can't be read: {why}")]
+pub struct RecordError {
+    what: String,
+    why: String,
+}
+
+fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, RecordError> {
+    let mut bytes = vec![VERSION];
+    value
+        .serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())
+        .map_err(|error| RecordError { what: what.to_owned(), why: error.to_string() })?;
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, RecordError> {
+    let error = |why: String| RecordError { what: what.to_owned(), why };
+    match bytes.split_first() {
+        Some((&VERSION, body)) => rmp_serde::from_slice(body).map_err(|why| error(why.to_string())),
+        Some((version, _)) => Err(error(format!("it has version {version}; this release reads {VERSION}"))),
+        None => Err(error("it is empty".to_owned())),
+    }
+}
+
+pub(crate) fn encode_head(head: &Head) -> Result<Vec<u8>, RecordError> {
+    encode("head", head)
+}
+
+pub(crate) fn encode_event(event: &Happened) -> Result<Vec<u8>, RecordError> {
+    encode("event", event)
+}
+
+/// An event of the audit trail as it was stored.
+pub fn decode_event(bytes: &[u8]) -> Result<Happened, RecordError> {
+    decode("event", bytes)
+}
+
+pub(crate) fn spec_field(spec: &Spec) -> Result<(String, Vec<u8>), RecordError> {
+    Ok((SPEC_FIELD.to_owned(), encode("spec", spec)?))
+}
+
+/// The field of a step: its state, or nothing if it is pending again.
+pub(crate) fn step_field(run: &Run, path: &StepPath) -> Result<(String, Option<Vec<u8>>), RecordError> {
+    let value = run.step(path).map(|step| encode("step", step)).transpose()?;
+    Ok((format!("{STEP_PREFIX}{path}"), value))
+}
+
+/// A run as it was stored.
+pub fn decode_run(id: RunId, stored: &StoredRun) -> Result<Run, RecordError> {
+    let head: Head = decode("head", &stored.head)?;
+    let mut spec: Option<Spec> = None;
+    let mut steps: BTreeMap<StepPath, Step> = BTreeMap::new();
+    for (name, value) in &stored.fields {
+        if name == SPEC_FIELD {
+            spec = Some(decode(name, value)?);
+        } else if let Some(path) = name.strip_prefix(STEP_PREFIX) {
+            let error = |why: darkroom_proto::StepPathError| RecordError { what: name.clone(), why: why.to_string() };
+            steps.insert(path.parse().map_err(error)?, decode(name, value)?);
+        }
+    }
+    let spec = spec.ok_or_else(|| RecordError { what: "run".into(), why: "its spec is missing".into() })?;
+    Ok(Run::restore(id, Arc::new(spec), head, steps))
+}
+
+/// What lists show of a run.
+pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
+    let failure = run.head.failure.as_ref();
+    RunSummary {
+        workflow: run.spec.workflow.clone(),
+        definition: run.spec.definition,
+        status: run.head.status,
+        created_at: run.spec.created_at,
+        updated_at: run.head.updated_at,
+        finished_at: run.head.finished_at,
+        fingerprint,
+        step: failure.map(|failure| failure.path.to_string()),
+        error: failure.map(|failure| failure.error.clone()),
+    }
+}

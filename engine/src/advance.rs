@@ -1,0 +1,507 @@
+//! What happens next: one event in, a changed run and effects out.
+
+use crate::change::{Change, Event, Happened, What};
+use crate::expr::holds;
+use crate::plan::{Body, Node, NodeIndex, Plan, Work};
+use crate::retry::jittered;
+use crate::reuse::{self, Fate};
+use crate::run::{Failure, Fan, Frame, QUICK, Run, Skipped, State, Step, WINDOW_MAX, WINDOW_MIN};
+use crate::scope::{RunScope, passed_on, value_error};
+use darkroom_proto::{Map, Outcome, Report, RunStatus, StepError, StepPath, Succeeded, Timestamp};
+use std::collections::{BTreeSet, VecDeque};
+
+/// How many steps and instances one call begins at most; then it asks to be continued, so that one wide run does not
+/// hold up the others of its shard.
+const WORK_BUDGET: u32 = 256;
+
+/// Advances a run by one event.
+///
+/// Everything that is decided about a run is decided here. An event that comes late (its step has ended, or was begun
+/// anew, or the run is over) changes nothing. The same events at the same times give the same run.
+pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Change {
+    let now = now.max(run.head.updated_at);
+    let mut turn = Turn { plan, run, now, change: Change::default(), budget: WORK_BUDGET, reached: VecDeque::new() };
+    if !turn.run.listens_to(&event) {
+        if matches!(event, Event::Report(_)) {
+            turn.run.head.stale_reports += 1;
+        }
+        return turn.change;
+    }
+    turn.run.head.updated_at = now;
+    turn.expand_restored();
+    match event {
+        Event::Start => turn.start(),
+        Event::Report(report) => turn.report(report),
+        Event::Continue => {}
+        Event::QueueLost { begun } => turn.publish_again(&begun),
+        Event::Resume { from } => turn.resume(from),
+        Event::Cancel { reason } => turn.cancel(reason),
+    }
+    turn.pump();
+    turn.change
+}
+
+/// Ends a run that can't be advanced, because doing so panics. What was under way in it is cancelled, so that a resume
+/// begins it anew.
+pub fn break_off(run: &mut Run, error: StepError, now: Timestamp) -> Change {
+    let now = now.max(run.head.updated_at);
+    let path = StepPath::top("run");
+    let mut cancelled = BTreeSet::new();
+    for (path, step) in run.steps.iter_mut().filter(|(_, step)| !step.state.ended()) {
+        step.state = State::Cancelled;
+        step.finished_at = Some(now);
+        if let Some(fan) = &mut step.fan {
+            fan.stopped = true;
+            fan.open = 0;
+        }
+        cancelled.insert(path.clone());
+    }
+    run.derive_queues();
+    run.head.in_flight = 0;
+    run.head.updated_at = now;
+    run.head.finished_at = Some(now);
+    run.head.status = RunStatus::Failed;
+    run.head.failure = Some(Failure { path: path.clone(), number: 0, error: error.clone() });
+    let events = vec![Happened { at: now, what: What::RunFailed { step: path, error } }];
+    Change { steps: cancelled, events, ..Change::default() }
+}
+
+/// One call of `advance`.
+pub(crate) struct Turn<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) run: &'a mut Run,
+    pub(crate) now: Timestamp,
+    pub(crate) change: Change,
+    budget: u32,
+    /// Steps whose predecessors have all ended, to be decided on.
+    pub(crate) reached: VecDeque<StepPath>,
+}
+
+impl Turn<'_> {
+    pub(crate) fn happened(&mut self, what: What) {
+        self.change.events.push(Happened { at: self.now, what });
+    }
+
+    pub(crate) fn start(&mut self) {
+        if self.run.head.status != RunStatus::Pending {
+            return;
+        }
+        self.run.head.status = RunStatus::Running;
+        self.happened(What::RunStarted);
+        self.begin_body(None);
+    }
+
+    /// The steps of the body that an instance is, or of the top level.
+    fn body_of(&self, instance: Option<&StepPath>) -> Option<&Body> {
+        match instance {
+            None => Some(&self.plan.top),
+            Some(path) => match &self.plan.node(self.plan.locate(path)?.node).work {
+                Work::FanOut(fan) => Some(&fan.body),
+                Work::Call(_) => None,
+            },
+        }
+    }
+
+    pub(crate) fn child_path(&self, instance: Option<&StepPath>, node: NodeIndex) -> StepPath {
+        let id = &self.plan.node(node).id;
+        instance.map_or_else(|| StepPath::top(id), |path| path.child(id))
+    }
+
+    /// Begins a body: what is not needed is passed over, what can start is reached.
+    pub(crate) fn begin_body(&mut self, instance: Option<&StepPath>) {
+        let Some(nodes) = self.body_of(instance).map(|body| body.nodes.clone()) else { return };
+        let frames = instance.and_then(|path| self.plan.locate(path)).map(|place| place.frames).unwrap_or_default();
+        let fates = reuse::fates(&RunScope { plan: self.plan, run: self.run, frames: &frames }, &nodes);
+        for (node, fate) in nodes.iter().zip(fates) {
+            let path = self.child_path(instance, *node);
+            match fate {
+                Fate::Runs => {}
+                Fate::Reused(reusable) => {
+                    let mut step = self.new_step(State::Cached);
+                    step.finished_at = Some(self.now);
+                    step.skipped = Some(Skipped::Saved { path: reusable.saved.path.clone() });
+                    step.outputs = reusable.outputs;
+                    step.saved = Some(reusable.saved);
+                    let reason = step.skipped.as_ref().map(ToString::to_string).unwrap_or_default();
+                    self.put(path.clone(), step);
+                    self.happened(What::StepSkipped { step: path, reason });
+                }
+                Fate::NotNeeded => {
+                    let mut step = self.new_step(State::Skipped);
+                    step.finished_at = Some(self.now);
+                    step.skipped = Some(Skipped::NotNeeded);
+                    self.put(path, step);
+                }
+            }
+        }
+        self.reach_open(instance, &nodes);
+    }
+
+    /// As `reach_open`, for the body that an instance is.
+    pub(crate) fn reach_body(&mut self, instance: Option<&StepPath>) {
+        if let Some(nodes) = self.body_of(instance).map(|body| body.nodes.clone()) {
+            self.reach_open(instance, &nodes);
+        }
+    }
+
+    /// Reaches every pending step of a body whose predecessors have ended; ends the body if nothing is left.
+    fn reach_open(&mut self, instance: Option<&StepPath>, nodes: &[NodeIndex]) {
+        for node in nodes {
+            let path = self.child_path(instance, *node);
+            if self.run.step(&path).is_none() && self.may_begin(instance, *node) {
+                self.reached.push_back(path);
+            }
+        }
+        self.settle(instance);
+    }
+
+    fn may_begin(&self, instance: Option<&StepPath>, node: NodeIndex) -> bool {
+        let ended = |before: &NodeIndex| {
+            self.run.step(&self.child_path(instance, *before)).is_some_and(|step| step.state.ended())
+        };
+        self.plan.node(node).after.iter().rev().all(ended)
+    }
+
+    pub(crate) fn new_step(&self, state: State) -> Step {
+        Step {
+            state,
+            generation: self.run.head.generation,
+            attempt: 0,
+            losses: 0,
+            started_at: self.now,
+            finished_at: None,
+            outputs: Map::new(),
+            error: None,
+            failed_at: None,
+            skipped: None,
+            saved: None,
+            key: None,
+            fan: None,
+        }
+    }
+
+    pub(crate) fn put(&mut self, path: StepPath, step: Step) {
+        self.change.steps.insert(path.clone());
+        self.run.steps.insert(path, step);
+    }
+
+    pub(crate) fn change_step(&mut self, path: &StepPath, change: impl FnOnce(&mut Step)) {
+        if let Some(step) = self.run.steps.get_mut(path) {
+            change(step);
+            self.change.steps.insert(path.clone());
+        }
+    }
+
+    /// Decides on a step whose predecessors have ended.
+    fn reach(&mut self, path: &StepPath) {
+        // What is left of a failed instance or fan-out is not begun.
+        if self.run.step(path).is_some() || self.is_abandoned(path) {
+            return;
+        }
+        let Some(place) = self.plan.locate(path) else { return };
+        let parent = path.parent();
+        let plan = self.plan;
+        let node = plan.node(place.node);
+        if let Some(frame) = place.frames.last().cloned() {
+            self.expand_again(&frame.fan_path);
+        }
+        match self.condition(node, &place.frames) {
+            Ok(true) => {}
+            Ok(false) => return self.skip(path, node, &place.frames, Skipped::Condition),
+            Err(error) => {
+                self.put(path.clone(), self.new_step(State::Ready));
+                return self.fail(path, error);
+            }
+        }
+        if node.conditions.is_empty()
+            && let Some(failed) = self.failed_input(node, parent.as_ref())
+        {
+            return self.skip(path, node, &place.frames, Skipped::Failed { step: failed });
+        }
+        match &node.work {
+            Work::Call(call) => {
+                if let Some(why) = self.exists(&call.skip_if_exists, &place.frames) {
+                    return self.skip(path, node, &place.frames, why);
+                }
+                let step = self.new_step(State::Ready);
+                self.put(path.clone(), step);
+                self.run.ready.push_back(path.clone());
+            }
+            Work::FanOut(fan) => self.open_fan(path, fan, &place),
+        }
+    }
+
+    fn condition(&self, node: &Node, frames: &[Frame]) -> Result<bool, StepError> {
+        let scope = RunScope { plan: self.plan, run: self.run, frames };
+        for condition in &node.conditions {
+            let holds = holds(condition, &scope).map_err(|error| value_error("if", &error))?;
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A step whose outputs this one uses and that failed, or was skipped because of one that did.
+    fn failed_input(&self, node: &Node, instance: Option<&StepPath>) -> Option<StepPath> {
+        node.uses.iter().find_map(|used| {
+            let path = self.child_path(instance, *used);
+            let step = self.run.step(&path)?;
+            match (&step.state, &step.skipped) {
+                (State::Failed, _) => Some(path),
+                (State::Skipped, Some(Skipped::Failed { step })) => Some(step.clone()),
+                _ => None,
+            }
+        })
+    }
+
+    fn skip(&mut self, path: &StepPath, node: &Node, frames: &[Frame], why: Skipped) {
+        let outputs = match (&node.work, &why) {
+            (Work::Call(call), Skipped::Condition | Skipped::Exists { .. }) => {
+                passed_on(&RunScope { plan: self.plan, run: self.run, frames }, call)
+            }
+            _ => Map::new(),
+        };
+        let mut step = self.new_step(State::Skipped);
+        step.finished_at = Some(self.now);
+        step.outputs = outputs;
+        if matches!(node.work, Work::FanOut(_)) {
+            step.fan = Some(Fan::default());
+        }
+        let reason = why.to_string();
+        step.skipped = Some(why);
+        self.put(path.clone(), step);
+        self.happened(What::StepSkipped { step: path.clone(), reason });
+        self.ended(path);
+    }
+
+    fn report(&mut self, report: Report) {
+        let open = self.run.step(&report.path).is_some_and(|step| {
+            // A success of any attempt of the current generation is taken; of failures only the latest attempt's.
+            let current = step.generation == report.generation
+                && (step.attempt == report.attempt || matches!(report.outcome, Outcome::Succeeded(_)));
+            current && matches!(step.state, State::Dispatched | State::Retrying { .. })
+        });
+        if !open {
+            self.run.head.stale_reports += 1;
+            return;
+        }
+        self.leave_window(&report.path);
+        match report.outcome {
+            Outcome::Succeeded(succeeded) => self.succeed(&report.path, succeeded),
+            Outcome::Failed(error) => self.fail_attempt(&report.path, error),
+        }
+    }
+
+    pub(crate) fn leave_window(&mut self, path: &StepPath) {
+        let dispatched_at = match self.run.step(path) {
+            Some(step) if step.state == State::Dispatched => step.started_at,
+            _ => return,
+        };
+        let head = &mut self.run.head;
+        head.in_flight = head.in_flight.saturating_sub(1);
+        head.window = if self.now.since(dispatched_at) <= QUICK {
+            (head.window * 2).min(WINDOW_MAX)
+        } else {
+            (head.window / 2).max(WINDOW_MIN)
+        };
+    }
+
+    fn succeed(&mut self, path: &StepPath, succeeded: Succeeded) {
+        let (now, saved_path) = (self.now, succeeded.saved.as_ref().map(|saved| saved.path.clone()));
+        self.change_step(path, |step| {
+            step.state = State::Completed;
+            step.finished_at = Some(now);
+            step.outputs = succeeded.outputs;
+            step.saved = succeeded.saved;
+            step.error = None;
+        });
+        let Some(step) = self.run.step(path) else { return };
+        let attempts = step.attempt;
+        if let (Some(key), Some(_)) = (step.key, &step.saved) {
+            self.change.saved.push((key, path.clone()));
+        }
+        self.happened(What::StepCompleted { step: path.clone(), attempts, saved: saved_path, notes: succeeded.notes });
+        self.ended(path);
+    }
+
+    /// An attempt failed: another one, or the end of the step.
+    fn fail_attempt(&mut self, path: &StepPath, error: StepError) {
+        let Some(place) = self.plan.locate(path) else { return };
+        let plan = self.plan;
+        let Some((_, call)) = plan.call_at(&place) else { return };
+        let attempt = self.run.step(path).map_or(1, |step| step.attempt);
+        let wait = call.retry.next(attempt, &error).filter(|_| !self.is_abandoned(path));
+        let Some(wait) = wait else { return self.fail(path, error) };
+        // Never sooner than the other side asked for.
+        let wait = jittered(wait, self.run.id, path, attempt).max(error.retry_after.unwrap_or_default());
+        let again_at = self.now.after(wait);
+        match self.attempt(path, &place, attempt + 1) {
+            Ok(next) => {
+                let stored = error.clone();
+                self.change_step(path, |step| {
+                    step.state = State::Retrying { at: again_at };
+                    step.attempt = attempt + 1;
+                    step.error = Some(stored);
+                });
+                self.happened(What::StepRetrying { step: path.clone(), attempt, again_at, error });
+                self.publish(&place, Some(wait), next);
+            }
+            Err(error) => self.fail(path, error),
+        }
+    }
+
+    /// A step has ended: what waited for it is reached, what it lies in may have ended too.
+    pub(crate) fn ended(&mut self, path: &StepPath) {
+        let Some(place) = self.plan.locate(path) else { return };
+        if place.is_instance {
+            return self.instance_ended(path);
+        }
+        let parent = path.parent();
+        for next in &self.plan.node(place.node).before {
+            if self.may_begin(parent.as_ref(), *next) {
+                self.reached.push_back(self.child_path(parent.as_ref(), *next));
+            }
+        }
+        self.settle(parent.as_ref());
+    }
+
+    /// Ends an instance, or the run, if nothing of it is left to do.
+    pub(crate) fn settle(&mut self, instance: Option<&StepPath>) {
+        let Some(body) = self.body_of(instance) else { return };
+        let failed = match instance {
+            None => self.is_stopping(),
+            Some(path) => match self.run.step(path) {
+                Some(step) if step.state == State::Open => step.error.is_some() || self.is_abandoned(path),
+                _ => return,
+            },
+        };
+        // Backwards: of a long list the last is usually the one that is missing.
+        let undone = body.nodes.iter().rev().any(|node| match self.run.step(&self.child_path(instance, *node)) {
+            Some(step) => !step.state.ended(),
+            None => !failed,
+        });
+        if undone {
+            return;
+        }
+        match instance {
+            None => self.finish(),
+            Some(path) => {
+                let (state, now) = (self.instance_state(path), self.now);
+                self.change_step(path, |step| {
+                    step.state = state;
+                    step.finished_at = Some(now);
+                });
+                self.instance_ended(path);
+            }
+        }
+    }
+
+    /// How an instance with a body ended, told from its steps.
+    fn instance_state(&self, path: &StepPath) -> State {
+        let Some(instance) = self.run.step(path) else { return State::Cancelled };
+        if instance.error.is_some() {
+            return State::Failed;
+        }
+        let was_cut_short = self.body_of(Some(path)).is_none_or(|body| {
+            let is_left = |node: &NodeIndex| match self.run.step(&self.child_path(Some(path), *node)) {
+                Some(step) => step.state == State::Cancelled,
+                None => true,
+            };
+            body.nodes.iter().any(is_left)
+        });
+        if was_cut_short {
+            return State::Cancelled;
+        }
+        let reused = self.body_of(Some(path)).is_some_and(|body| {
+            body.nodes.iter().all(|node| match self.run.step(&self.child_path(Some(path), *node)) {
+                Some(step) => matches!(
+                    (step.state, &step.skipped),
+                    (State::Cached, _) | (State::Skipped, Some(Skipped::NotNeeded))
+                ),
+                None => false,
+            })
+        });
+        if reused { State::Cached } else { State::Completed }
+    }
+
+    /// Does whatever can be done now, within the window and the work budget.
+    fn pump(&mut self) {
+        loop {
+            if let Some(path) = self.reached.pop_front() {
+                self.reach(&path);
+                continue;
+            }
+            if self.run.head.status.is_terminal() || self.is_stopping() {
+                return;
+            }
+            if self.run.head.in_flight >= self.run.head.window {
+                return;
+            }
+            let next_fan = if self.run.ready.is_empty() { self.fan_with_room() } else { None };
+            if self.run.ready.is_empty() && next_fan.is_none() {
+                return;
+            }
+            if self.budget == 0 {
+                self.change.more = true;
+                return;
+            }
+            self.budget -= 1;
+            match next_fan {
+                Some(path) => self.begin_instance(&path),
+                None => {
+                    if let Some(path) = self.run.ready.pop_front() {
+                        self.dispatch(&path);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every top-level step has ended: so has the run.
+    fn finish(&mut self) {
+        if self.run.head.status.is_terminal() {
+            return;
+        }
+        self.run.head.finished_at = Some(self.now);
+        if let Some(reason) = self.run.head.cancelled.clone() {
+            self.run.head.status = RunStatus::Cancelled;
+            return self.happened(What::RunCancelled { reason });
+        }
+        if self.run.head.failure.is_none() {
+            match self.outputs() {
+                Ok(outputs) => self.run.head.outputs = outputs,
+                Err(error) => {
+                    self.run.head.failure = Some(Failure { path: StepPath::top("outputs"), number: 0, error });
+                }
+            }
+        }
+        match self.run.head.failure.clone() {
+            Some(failure) => {
+                self.run.head.status = RunStatus::Failed;
+                self.happened(What::RunFailed { step: failure.path, error: failure.error });
+            }
+            None => {
+                let tolerated = self.run.steps.values().filter(|step| is_own_failure(step)).count() as u32;
+                self.run.head.status = RunStatus::Completed;
+                self.run.head.tolerated = tolerated;
+                self.happened(What::RunCompleted { tolerated });
+            }
+        }
+    }
+
+    fn outputs(&self) -> Result<Map, StepError> {
+        let scope = RunScope { plan: self.plan, run: self.run, frames: &[] };
+        let mut outputs = Map::new();
+        for (name, template) in &self.plan.outputs {
+            let value = template.resolve(&scope).map_err(|error| value_error(&format!("outputs.{name}"), &error))?;
+            outputs.insert(name.clone(), value);
+        }
+        Ok(outputs)
+    }
+}
+
+/// Whether the step failed by itself: a fan-out fails by its instances, an instance with a body by a step in it.
+fn is_own_failure(step: &Step) -> bool {
+    step.state == State::Failed && step.fan.is_none() && step.failed_at.is_none()
+}

@@ -1,0 +1,136 @@
+//! Calls: what is sent to a worker, with every parameter resolved.
+
+use crate::advance::Turn;
+use crate::change::{Effect, What};
+use crate::plan::{Call, Node, Plan, Work};
+use crate::reuse;
+use crate::run::{Place, State};
+use crate::save::clean_save_path;
+use crate::scope::{RunScope, value_error};
+use darkroom_proto::{Duration, ErrorClass, Map, Provenance, SaveTarget, Sha256, StepError, StepMessage, StepPath};
+use serde_json::Value;
+
+/// Instances of a fan-out up to this number stand in line with other runs' work; those after it stand behind.
+const FIRST_INSTANCES: u32 = 8;
+
+/// What is published for an attempt.
+pub(crate) struct Attempt {
+    pub(crate) pool: &'static str,
+    pub(crate) message: Box<StepMessage>,
+    /// The key under which what it saves is found again.
+    pub(crate) key: Option<Sha256>,
+}
+
+impl Turn<'_> {
+    /// Publishes the first attempt of a ready step, or fails it when its parameters have no value.
+    pub(crate) fn dispatch(&mut self, path: &StepPath) {
+        let Some(place) = self.plan.locate(path) else { return };
+        match self.attempt(path, &place, 1) {
+            Ok(attempt) => {
+                self.run.head.in_flight += 1;
+                let (now, key) = (self.now, attempt.key);
+                self.change_step(path, |step| {
+                    step.state = State::Dispatched;
+                    step.attempt = 1;
+                    step.started_at = now;
+                    step.key = key;
+                });
+                self.happened(What::StepDispatched { step: path.clone(), attempt: 1 });
+                self.publish(&place, None, attempt);
+            }
+            Err(error) => self.fail(path, error),
+        }
+    }
+
+    pub(crate) fn publish(&mut self, place: &Place, delay: Option<Duration>, attempt: Attempt) {
+        let batch = place.frames.iter().any(|frame| frame.number > FIRST_INSTANCES);
+        let (pool, message) = (attempt.pool.to_owned(), attempt.message);
+        self.change.effects.push(Effect::Dispatch { pool, batch, delay, message });
+    }
+
+    /// Attempt `number` of a step: its parameters resolved.
+    pub(crate) fn attempt(&mut self, path: &StepPath, place: &Place, number: u32) -> Result<Attempt, StepError> {
+        for frame in &place.frames {
+            self.expand_again(&frame.fan_path);
+        }
+        let plan = self.plan;
+        let Some((node, call)) = plan.call_at(place) else {
+            return Err(StepError::new(ErrorClass::WorkflowError, format!("`{path}` is no call of an op")));
+        };
+        let scope = RunScope { plan, run: self.run, frames: &place.frames };
+        let params = parameters(&scope, call)?;
+        let save = save_target(&scope, call, &params)?;
+        let key = reuse::key(&scope, node);
+        let message = StepMessage {
+            run: self.run.id,
+            path: path.clone(),
+            generation: self.run.step(path).map_or(self.run.head.generation, |step| step.generation),
+            attempt: number,
+            op: call.op.name.to_owned(),
+            params,
+            timeout: call.timeout,
+            save,
+            provenance: Provenance { workflow: self.run.spec.workflow.clone(), definition: self.run.spec.definition },
+        };
+        Ok(Attempt { pool: call.op.pool, message: Box::new(message), key })
+    }
+}
+
+impl Plan {
+    /// The call that runs at a place: the node's own, or the one that an instance is.
+    pub(crate) fn call_at(&self, place: &Place) -> Option<(&Node, &Call)> {
+        let node = self.node(place.node);
+        match (&node.work, place.is_instance) {
+            (Work::Call(call), false) => Some((node, call)),
+            (Work::FanOut(fan), true) if fan.single => {
+                let only = self.node(*fan.body.nodes.first()?);
+                match &only.work {
+                    Work::Call(call) => Some((only, call)),
+                    Work::FanOut(_) => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The resolved parameters of a call. What is null is not given.
+pub(crate) fn parameters(scope: &RunScope<'_>, call: &Call) -> Result<Map, StepError> {
+    let mut params = Map::new();
+    for argument in &call.arguments {
+        let what = format!("with.{}", argument.name);
+        let value = scope.argument(argument).map_err(|error| value_error(&what, &error))?;
+        let required = call.op.param(argument.name).is_some_and(|param| param.required);
+        match value {
+            Value::Null if required => {
+                return Err(StepError::new(
+                    ErrorClass::MissingParameter,
+                    format!("`{what}` of {} has no value", call.op.name),
+                )
+                .advice("what it refers to was skipped, failed or was not given; write a value, or an `if`"));
+            }
+            Value::Null => {}
+            value => {
+                params.insert(argument.name.to_owned(), value);
+            }
+        }
+    }
+    Ok(params)
+}
+
+/// Where a call saves, if it does.
+pub(crate) fn save_target(scope: &RunScope<'_>, call: &Call, params: &Map) -> Result<Option<SaveTarget>, StepError> {
+    let text = match (&call.save, call.op.name) {
+        (Some(template), _) => scope.text(template).map_err(|error| value_error("save", &error))?,
+        (None, "save") => params.get("path").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        (None, _) => return Ok(None),
+    };
+    let mut path = clean_save_path(&text)?;
+    if let (Some(filename), true) = (&scope.run.spec.filename, scope.frames.is_empty()) {
+        path = clean_save_path(&match path.rsplit_once('/') {
+            Some((folder, _)) => format!("{folder}/{filename}"),
+            None => filename.clone(),
+        })?;
+    }
+    Ok(Some(SaveTarget { path, out: scope.run.spec.out.clone() }))
+}

@@ -1,0 +1,196 @@
+//! What goes into `advance` and what comes out of it.
+
+use darkroom_proto::{Duration, ItemsDocument, Report, Sha256, StepError, StepMessage, StepPath, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Something that happened to a run.
+#[allow(clippy::large_enum_variant, reason = "most events are reports, and they are moved, not kept")]
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are reports")]
+pub enum Event {
+    /// It may start.
+    Start,
+    /// A worker said how an attempt ended.
+    Report(Report),
+    /// It goes on after the work budget was spent.
+    Continue,
+    /// Messages may be lost: whatever is under way is published again.
+    QueueLost {
+        /// The steps that a worker had begun and not ended: they may be what ended the process.
+        begun: BTreeSet<StepPath>,
+    },
+    /// Somebody wants it to go on: from where it failed, or from this step.
+    Resume {
+        /// Drop this step and what depends on it.
+        from: Option<StepPath>,
+    },
+    /// Somebody wants it to end.
+    Cancel {
+        /// Who or why.
+        reason: String,
+    },
+}
+
+/// What `advance` changed and what is to be done about it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// Steps whose state changed or is gone; their state now is in the run.
+    pub steps: BTreeSet<StepPath>,
+    /// For the audit trail and for whoever watches.
+    pub events: Vec<Happened>,
+    /// To be performed after the change is committed.
+    pub effects: Vec<Effect>,
+    /// Files that were saved, by the key of what determined them.
+    pub saved: Vec<(Sha256, StepPath)>,
+    /// The work budget was spent: send `Continue` after the commit.
+    pub more: bool,
+}
+
+impl Change {
+    /// Adds what a later event changed.
+    pub fn absorb(&mut self, later: Change) {
+        self.steps.extend(later.steps);
+        self.events.extend(later.events);
+        self.effects.extend(later.effects);
+        self.saved.extend(later.saved);
+        // What the earlier event left undone, the later one went on with.
+        self.more = later.more;
+    }
+
+    /// Whether nothing happened that has to be stored or done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.events.is_empty() && self.effects.is_empty() && !self.more
+    }
+}
+
+/// What has to be done about a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Publish a step message.
+    Dispatch {
+        /// The pool.
+        pool: String,
+        /// Whether it stands behind other runs' work: an item of a fan-out beyond its first 8.
+        batch: bool,
+        /// How long it is kept back.
+        delay: Option<Duration>,
+        /// The message.
+        message: Box<StepMessage>,
+    },
+}
+
+/// A fact of the audit trail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Happened {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// The run started.
+    RunStarted,
+    /// The run goes on after it had ended or was stopped.
+    RunResumed {
+        /// From this step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<StepPath>,
+    },
+    /// Every step ended, and no failure stopped the run.
+    RunCompleted {
+        /// How many failures were tolerated.
+        tolerated: u32,
+    },
+    /// A step failed the run.
+    RunFailed {
+        /// The step.
+        step: StepPath,
+        /// Why.
+        error: StepError,
+    },
+    /// Somebody cancelled it.
+    RunCancelled {
+        /// Who or why.
+        reason: String,
+    },
+    /// A step is on its way to a worker.
+    StepDispatched {
+        /// The step.
+        step: StepPath,
+        /// Which try, from 1.
+        attempt: u32,
+    },
+    /// A step is done.
+    StepCompleted {
+        /// The step.
+        step: StepPath,
+        /// How many tries it took.
+        attempts: u32,
+        /// What it saved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        saved: Option<String>,
+        /// What people should know.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
+    },
+    /// An attempt failed and is tried again.
+    StepRetrying {
+        /// The step.
+        step: StepPath,
+        /// Which try failed.
+        attempt: u32,
+        /// When it is tried again.
+        again_at: Timestamp,
+        /// Why it failed.
+        error: StepError,
+    },
+    /// A step failed for good.
+    StepFailed {
+        /// The step.
+        step: StepPath,
+        /// How many tries it took.
+        attempts: u32,
+        /// Why.
+        error: StepError,
+        /// Whether the run goes on all the same.
+        tolerated: bool,
+    },
+    /// A step was not needed.
+    StepSkipped {
+        /// The step.
+        step: StepPath,
+        /// Why.
+        reason: String,
+    },
+    /// A fan-out began.
+    FanOutOpened {
+        /// The step.
+        step: StepPath,
+        /// How many instances it has.
+        total: u32,
+    },
+    /// An instance of a fan-out began.
+    ItemStarted {
+        /// The instance.
+        step: StepPath,
+        /// What people call it.
+        label: String,
+    },
+    /// An instance of a fan-out ended; how follows from its own event.
+    ItemEnded {
+        /// The instance.
+        step: StepPath,
+        /// What people call it.
+        label: String,
+        /// `completed`, `skipped`, `failed` or `cancelled`.
+        status: darkroom_proto::StepStatus,
+        /// How far the fan-out is now.
+        items: ItemsDocument,
+    },
+}

@@ -1,0 +1,99 @@
+//! A workflow as it was written: every key read and of the right shape, no name resolved yet.
+
+use crate::node::{Name, Node};
+use crate::plan::{Input, RetryPolicy, Tolerate};
+use crate::source::Span;
+use darkroom_proto::Duration;
+
+/// What the top of the file says.
+#[derive(Debug, Default)]
+pub(crate) struct Definition<'a> {
+    pub id: String,
+    pub about: About,
+    pub inputs: Vec<InputDef<'a>>,
+    pub steps: Vec<Element<'a>>,
+    pub outputs: Vec<(&'a Name, &'a Node)>,
+}
+
+/// What a catalogue shows of a workflow.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct About {
+    /// Its title, or its id.
+    pub title: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// Whether it may be started.
+    pub enabled: bool,
+    /// What a run is charged for.
+    pub credits: Option<u32>,
+    /// About how long a run takes.
+    pub estimated_duration: Option<Duration>,
+    /// The most that a run may spend, as written, such as `1.50 USD`.
+    pub budget: Option<String>,
+    /// Whether it has a schedule.
+    pub scheduled: bool,
+    /// A symbol for it.
+    pub icon: Option<String>,
+    /// What it is listed under.
+    pub category: Option<String>,
+    /// A file that shows what it makes, relative to the workflow file.
+    pub preview: Option<String>,
+    /// A small picture, relative to the workflow file.
+    pub thumbnail: Option<String>,
+}
+
+/// An input and where it is declared.
+#[derive(Debug)]
+pub(crate) struct InputDef<'a> {
+    pub input: Input,
+    pub name: &'a Name,
+    /// Its type could not be read: nothing is known of its values.
+    pub broken: bool,
+}
+
+/// An item of a list of steps.
+#[derive(Debug)]
+pub(crate) enum Element<'a> {
+    Step(Box<StepDef<'a>>),
+    Parallel(Group<'a>),
+}
+
+/// A `parallel:` group.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    pub condition: Option<&'a Node>,
+    pub needs: Option<Vec<Name>>,
+    pub continue_on_error: bool,
+    pub members: Vec<Element<'a>>,
+}
+
+/// A step.
+#[derive(Debug)]
+pub(crate) struct StepDef<'a> {
+    /// Where it begins, and what is marked when something is missing in it.
+    pub span: Span,
+    pub id: Option<Name>,
+    pub uses: Option<Name>,
+    pub with: Vec<(&'a Name, &'a Node)>,
+    pub needs: Option<Vec<Name>>,
+    pub condition: Option<&'a Node>,
+    pub for_each: Option<&'a Node>,
+    pub matrix: Option<Vec<(&'a Name, &'a Node)>>,
+    pub body: Option<Vec<Element<'a>>>,
+    pub max_parallel: Option<u32>,
+    pub continue_on_error: bool,
+    pub tolerate: Option<Tolerate>,
+    pub retry: RetryPolicy,
+    pub timeout: Option<Duration>,
+    pub save: Option<&'a Node>,
+    pub skip_if_exists: Vec<&'a Node>,
+    /// Something in it could not be read or is not in this release: what follows from it is not reported.
+    pub broken: bool,
+}
+
+impl StepDef<'_> {
+    /// Whether it runs once for each item or combination.
+    pub(crate) fn is_fan_out(&self) -> bool {
+        self.for_each.is_some() || self.matrix.is_some()
+    }
+}

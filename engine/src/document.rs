@@ -1,0 +1,124 @@
+//! A run as people and services read it.
+
+use crate::plan::{Body, Call, FanOut, NodeIndex, Plan, Work};
+use crate::run::{Run, Step};
+use darkroom_proto::{CostDocument, ErrorDocument, Map, RunDocument, StepDocument, StepPath, StepStatus};
+
+/// How many instances of a fan-out a run's document shows; more come by `show RUN --step`.
+pub const INSTANCES_SHOWN: u32 = 100;
+
+/// The document of a run.
+pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
+    RunDocument {
+        id: run.id.to_string(),
+        workflow: run.spec.workflow.clone(),
+        version: run.spec.definition,
+        status: run.head.status,
+        created_at: run.spec.created_at,
+        updated_at: run.head.updated_at,
+        finished_at: run.head.finished_at,
+        inputs: run.spec.inputs.clone(),
+        steps: body_documents(plan, run, &plan.top, None),
+        outputs: run.head.outputs.clone(),
+        cost: CostDocument::default(),
+        error: run.head.failure.as_ref().map(|failure| ErrorDocument::from(&failure.error)),
+    }
+}
+
+/// The document of one step, instance or fan-out; with all of its instances from number `after + 1` on, at most `limit`.
+pub fn step_document(plan: &Plan, run: &Run, path: &StepPath, after: u32, limit: u32) -> Option<StepDocument> {
+    let place = plan.locate(path)?;
+    let mut document = match (&plan.node(place.node).work, place.is_instance) {
+        (Work::FanOut(fan), true) => instance_document(plan, run, path, fan),
+        (_, true) => return None,
+        (_, false) => node_document(plan, run, place.node, path),
+    };
+    if let (Work::FanOut(fan), false) = (&plan.node(place.node).work, place.is_instance) {
+        let total = document.items.map_or(0, |items| items.total);
+        let numbers = after.saturating_add(1)..=after.saturating_add(limit).min(total);
+        document.steps = numbers.map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
+    }
+    Some(document)
+}
+
+fn body_documents(plan: &Plan, run: &Run, body: &Body, instance: Option<&StepPath>) -> Vec<StepDocument> {
+    let path = |node: NodeIndex| {
+        let id = &plan.node(node).id;
+        instance.map_or_else(|| StepPath::top(id), |instance| instance.child(id))
+    };
+    body.nodes.iter().map(|node| node_document(plan, run, *node, &path(*node))).collect()
+}
+
+fn node_document(plan: &Plan, run: &Run, node: NodeIndex, path: &StepPath) -> StepDocument {
+    let step = run.step(path);
+    match &plan.node(node).work {
+        Work::Call(call) => call_document(path, call, step),
+        Work::FanOut(fan) => {
+            let mut document = blank(path, &fan_op(plan, fan), step);
+            let items = step.and_then(|step| step.fan.as_ref()).map(crate::run::Fan::items);
+            document.items = Some(items.unwrap_or_default());
+            let total = document.items.map_or(0, |items| items.total);
+            if total <= INSTANCES_SHOWN {
+                document.steps =
+                    (1..=total).map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
+            }
+            document
+        }
+    }
+}
+
+fn instance_document(plan: &Plan, run: &Run, path: &StepPath, fan: &FanOut) -> StepDocument {
+    let step = run.step(path);
+    if let (true, Some(node)) = (fan.single, fan.body.nodes.first())
+        && let Work::Call(call) = &plan.node(*node).work
+    {
+        return call_document(path, call, step);
+    }
+    let mut document = blank(path, "steps", step);
+    if step.is_some() {
+        document.steps = body_documents(plan, run, &fan.body, Some(path));
+    }
+    document
+}
+
+fn call_document(path: &StepPath, call: &Call, step: Option<&Step>) -> StepDocument {
+    let mut document = blank(path, call.op.name, step);
+    if let Some(step) = step {
+        document.attempts = step.attempt;
+        document.output = step.outputs.clone();
+    }
+    document
+}
+
+fn blank(path: &StepPath, op: &str, step: Option<&Step>) -> StepDocument {
+    StepDocument {
+        path: path.to_string(),
+        op: op.to_owned(),
+        status: step.map_or(StepStatus::Pending, |step| step.state.status()),
+        attempts: 0,
+        started_at: step.map(|step| step.started_at),
+        finished_at: step.and_then(|step| step.finished_at),
+        output: Map::new(),
+        error: step.and_then(|step| step.error.as_ref()).map(ErrorDocument::from),
+        cost: 0.0,
+        reason: step.and_then(|step| step.skipped.as_ref()).map(ToString::to_string),
+        saved: step.and_then(|step| step.saved.as_ref()).map(|saved| saved.path.clone()),
+        items: None,
+        steps: Vec::new(),
+    }
+}
+
+/// What a fan-out does: its op where it has just one, else how it fans out.
+pub(crate) fn fan_op(plan: &Plan, fan: &FanOut) -> String {
+    if fan.single
+        && let Some(node) = fan.body.nodes.first()
+        && let Work::Call(call) = &plan.node(*node).work
+    {
+        return call.op.name.to_owned();
+    }
+    match (&fan.for_each, fan.matrix.is_empty()) {
+        (Some(_), true) => "for-each".to_owned(),
+        (Some(_), false) => "for-each, matrix".to_owned(),
+        (None, _) => "matrix".to_owned(),
+    }
+}

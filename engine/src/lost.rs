@@ -1,0 +1,61 @@
+//! Lost messages: whatever is under way is published again.
+
+use crate::advance::Turn;
+use crate::run::{State, Step};
+use darkroom_proto::{ErrorClass, RunStatus, StepError, StepPath};
+use std::collections::BTreeSet;
+
+/// A step that a worker was at this often when the process died is held to be the cause (LANGUAGE.md part 6).
+const LOSSES_MAX: u32 = 10;
+
+impl Turn<'_> {
+    /// Whatever is under way is published again, for its messages may be gone. Only steps that were begun have lost an
+    /// attempt: a message that nobody had taken yet did nobody harm.
+    pub(crate) fn publish_again(&mut self, begun: &BTreeSet<StepPath>) {
+        if self.run.head.status == RunStatus::Pending {
+            return self.start();
+        }
+        let under_way: Vec<StepPath> =
+            self.run.steps.iter().filter(|(_, step)| is_under_way(step)).map(|(path, _)| path.clone()).collect();
+        for path in under_way {
+            let Some(place) = self.plan.locate(&path) else { continue };
+            // The failure of one may have ended another.
+            let Some(step) = self.run.step(&path).filter(|step| is_under_way(step)) else { continue };
+            let (attempt, losses) = (step.attempt, step.losses + 1);
+            let delay = match step.state {
+                State::Retrying { at } if at > self.now => Some(at.since(self.now)),
+                _ => None,
+            };
+            if begun.contains(&path) {
+                self.change_step(&path, |step| step.losses = losses);
+                if losses >= LOSSES_MAX {
+                    self.leave_window(&path);
+                    self.fail(&path, poison());
+                    continue;
+                }
+            }
+            // A lost attempt is the same attempt.
+            match self.attempt(&path, &place, attempt) {
+                Ok(attempt) => self.publish(&place, delay, attempt),
+                Err(error) => {
+                    self.leave_window(&path);
+                    self.fail(&path, error);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message about the step is on its way, or it is with a worker.
+fn is_under_way(step: &Step) -> bool {
+    matches!(step.state, State::Dispatched | State::Retrying { .. })
+}
+
+fn poison() -> StepError {
+    StepError::new(
+        ErrorClass::WorkflowError,
+        format!("the process died {LOSSES_MAX} times while this step was under way"),
+    )
+    .code("poison")
+    .advice("look at what the step is given; a smaller picture may help. Then resume the run")
+}

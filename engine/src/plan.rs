@@ -1,0 +1,262 @@
+//! The compiled form of a workflow: what `compile` makes and `advance` walks.
+
+use crate::expr::{Expr, Template};
+use darkroom_proto::op::OpSpec;
+use darkroom_proto::{Duration, ErrorClass, Sha256};
+
+/// A workflow that was checked: every name in it is resolved, every wire is drawn.
+#[derive(Debug)]
+pub struct Plan {
+    /// The workflow's id.
+    pub workflow: String,
+    /// Its title, or its id.
+    pub title: String,
+    /// The content hash of the definition, its version: of its canonical JSON, so comments and layout don't count.
+    pub definition: Sha256,
+    /// What it is given.
+    pub inputs: Vec<Input>,
+    /// Every step of the workflow, outer ones before the ones in their bodies. A node's place is its [`NodeIndex`].
+    pub nodes: Vec<Node>,
+    /// The top-level steps.
+    pub top: Body,
+    /// The workflow's outputs.
+    pub outputs: Vec<(String, Template)>,
+}
+
+impl Plan {
+    /// The node at `index`.
+    pub fn node(&self, index: NodeIndex) -> &Node {
+        &self.nodes[index.0 as usize]
+    }
+}
+
+/// The place of a node in [`Plan::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIndex(pub u32);
+
+/// A list of steps that run in one scope: the top level, or the body of a fan-out.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    /// Its steps in list order; the members of a `parallel:` group stand here themselves.
+    pub nodes: Vec<NodeIndex>,
+}
+
+/// One step of the workflow.
+#[derive(Debug)]
+pub struct Node {
+    /// Its id in its body.
+    pub id: String,
+    /// Its position in its body, from 1, as people count.
+    pub number: u32,
+    /// The line where it stands in the file.
+    pub line: u32,
+    /// The fan-out in whose body it is.
+    pub parent: Option<NodeIndex>,
+    /// What has to end before it starts: list order, `needs`, references and wires, all in the same body.
+    pub after: Vec<NodeIndex>,
+    /// The reverse of `after`.
+    pub before: Vec<NodeIndex>,
+    /// Steps of the same body whose *outputs* it uses, by reference or wire, except those used only in its condition.
+    /// When one of them failed (tolerated), a step without `if` is skipped.
+    pub uses: Vec<NodeIndex>,
+    /// `if`, its own and that of the group around it: all must hold.
+    pub conditions: Vec<Expr>,
+    /// Its failure does not stop what follows.
+    pub continue_on_error: bool,
+    /// What it does.
+    pub work: Work,
+}
+
+/// What a node does.
+#[derive(Debug)]
+pub enum Work {
+    /// One call of an op.
+    Call(Call),
+    /// The same once for each item and combination.
+    FanOut(FanOut),
+}
+
+/// A call of an op.
+#[derive(Debug)]
+pub struct Call {
+    /// The op.
+    pub op: &'static OpSpec,
+    /// What `with:` gives and what is wired, each at most once, in the order of the op's table.
+    pub arguments: Vec<Argument>,
+    /// Where the primary output is saved.
+    pub save: Option<Template>,
+    /// How failures are retried.
+    pub retry: RetryPolicy,
+    /// How long an attempt may take.
+    pub timeout: Duration,
+    /// Paths that make the step unnecessary when all of them exist (`skip-if-exists`). Always empty for the one call of a
+    /// fan-out that has `uses` itself: its paths are the fan-out's.
+    pub skip_if_exists: Vec<Template>,
+}
+
+/// The value of a parameter.
+#[derive(Debug)]
+pub struct Argument {
+    /// The parameter's name.
+    pub name: &'static str,
+    /// Where its value comes from.
+    pub source: Source,
+}
+
+/// Where the value of a parameter comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// It was written.
+    Given(Template),
+    /// Nobody wrote it: it flows in.
+    Wired(Wire),
+}
+
+/// A value that flows without being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wire {
+    /// The output of an earlier step.
+    Step {
+        /// The step.
+        node: NodeIndex,
+        /// Its output, a picture for instance.
+        output: &'static str,
+    },
+    /// The first of the boxes of an earlier `image.detect`.
+    FirstBox {
+        /// The step.
+        node: NodeIndex,
+    },
+    /// The item of the fan-out, or the artifact of this kind that it has under this name.
+    Item,
+    /// The workflow's only input of that kind.
+    Input {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A step that runs once for each item and combination.
+#[derive(Debug)]
+pub struct FanOut {
+    /// The list; without one there is a single item, `none`.
+    pub for_each: Option<Template>,
+    /// The axes, the first the slowest.
+    pub matrix: Vec<(String, Template)>,
+    /// How many instances run at once at most.
+    pub max_parallel: Option<u32>,
+    /// How many may fail before the step does.
+    pub tolerate: Tolerate,
+    /// The steps of one instance.
+    pub body: Body,
+    /// Whether the instance *is* its one step (`uses` beside `for-each`): it then has the path `id[3]` itself, not
+    /// `id[3]/step`.
+    pub single: bool,
+    /// Paths that make an instance unnecessary when all of them exist (`skip-if-exists`).
+    pub skip_if_exists: Vec<Template>,
+}
+
+/// How many instances of a fan-out may fail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerate {
+    /// At most this many; 0 is the default.
+    Count(u32),
+    /// At most this share, in percent.
+    Percent(f64),
+    /// All may (`continue-on-error: true`).
+    All,
+}
+
+/// How failures of a step are retried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    /// How many attempts in all.
+    pub attempts: u32,
+    /// The wait before each further attempt.
+    pub backoff: Backoff,
+    /// No wait is longer.
+    pub delay_max: Duration,
+    /// Which classes are retried; `None` means every retryable one.
+    pub classes: Option<Vec<ErrorClass>>,
+}
+
+/// The waits between attempts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Backoff {
+    /// Always the same.
+    Fixed(Duration),
+    /// n times the first before attempt n + 1.
+    Linear(Duration),
+    /// Doubles each time.
+    Exponential(Duration),
+    /// As listed; the last is repeated.
+    Listed(Vec<Duration>),
+}
+
+impl Default for RetryPolicy {
+    /// Five attempts; 1, 2, 4 and 8 s between them.
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            backoff: Backoff::Exponential(Duration::from_secs(1)),
+            delay_max: Duration::from_secs(60),
+            classes: None,
+        }
+    }
+}
+
+/// An input of the workflow.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub ty: InputType,
+    /// What it is when it is not given, as written: a path for pictures and files.
+    pub default: Option<serde_json::Value>,
+    /// Whether it must be given.
+    pub required: bool,
+    /// The least number, the least length of a list or text.
+    pub min: Option<f64>,
+    /// The most.
+    pub max: Option<f64>,
+    /// A regular expression that the text must match.
+    pub pattern: Option<String>,
+    /// The largest file.
+    pub bytes_max: Option<u64>,
+    /// For forms.
+    pub title: Option<String>,
+}
+
+/// What an input takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputType {
+    /// Text.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// One of these.
+    Enum(Vec<String>),
+    /// A picture.
+    Image,
+    /// Pictures.
+    Images,
+    /// A film.
+    Video,
+    /// A sound.
+    Audio,
+    /// Any file.
+    File,
+    /// Any files.
+    Files,
+    /// Any JSON value.
+    Json,
+    /// A table: a list of objects.
+    Csv,
+    /// A script of scenes: a list of `{number, prompt, narration, …}`.
+    Scenes,
+}

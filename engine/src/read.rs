@@ -1,0 +1,253 @@
+//! The tree of a file to a [`Definition`]: every key is known and of the right shape, or reported.
+
+mod input;
+mod retry;
+mod step;
+mod value;
+
+pub(crate) use input::TYPES;
+pub(crate) use step::CACHE_WORDS;
+#[cfg(test)]
+pub(crate) use {
+    input::INPUT_KEYS,
+    retry::RETRY_KEYS,
+    step::{GROUP_KEYS, STEP_KEYS},
+};
+
+use crate::code;
+use crate::definition::{About, Definition};
+use crate::diagnostic::{Diagnostic, Findings};
+use crate::node::{Entry, Name, Node, NodeKind};
+use crate::source::Span;
+use crate::suggest;
+
+/// The keys at the top of a file.
+pub(crate) const TOP_KEYS: &[&str] = &[
+    "workflow",
+    "title",
+    "description",
+    "enabled",
+    "credits",
+    "estimated-duration",
+    "budget",
+    "ui",
+    "schedule",
+    "inputs",
+    "steps",
+    "outputs",
+];
+pub(crate) const UI_KEYS: &[&str] = &["icon", "category", "preview", "thumbnail"];
+pub(crate) const SCHEDULE_KEYS: &[&str] = &["cron", "every", "timezone", "overlap", "catch-up", "inputs"];
+
+/// What top-level keys of other tools are called here.
+const TOP_SYNONYMS: &[(&str, &str)] = &[
+    ("name", "workflow"),
+    ("id", "workflow"),
+    ("jobs", "steps"),
+    ("tasks", "steps"),
+    ("stages", "steps"),
+    ("on", "schedule"),
+    ("params", "inputs"),
+    ("parameters", "inputs"),
+    ("variables", "inputs"),
+];
+
+/// The longest id.
+pub(crate) const ID_MAX: usize = 64;
+
+/// Reads the top of a file. What can't be read is reported and left out.
+pub(crate) fn read<'a>(root: &'a Node, found: &mut Findings) -> Option<Definition<'a>> {
+    let mut reader = Reader { found };
+    let NodeKind::Map(entries) = &root.kind else {
+        let message = format!("a workflow is a mapping, and this file holds {}", root.describe());
+        let error = Diagnostic::error(code::DOCUMENTS, root.span, message)
+            .help("begin with `workflow: my-workflow`; `darkroom workflows new` writes a template");
+        reader.found.push(error);
+        return None;
+    };
+    Some(reader.definition(entries))
+}
+
+/// Whether a step has a key of this name.
+pub(crate) fn step_key(key: &str) -> bool {
+    step::is_key(key)
+}
+
+pub(crate) struct Reader<'f> {
+    found: &'f mut Findings,
+}
+
+impl<'f> Reader<'f> {
+    fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
+        self.found.push(Diagnostic::error(code, span, message).label(label).help(help));
+    }
+
+    fn definition<'a>(&mut self, entries: &'a [Entry]) -> Definition<'a> {
+        let mut definition = Definition { about: About { enabled: true, ..About::default() }, ..Definition::default() };
+        let mut id = None;
+        let mut steps = None;
+        for Entry { key, value } in entries {
+            let about = &mut definition.about;
+            match key.text.as_str() {
+                "workflow" => id = Some(value),
+                "title" => about.title = self.text(key, value).unwrap_or_default(),
+                "description" => about.description = self.text(key, value),
+                "enabled" => about.enabled = self.boolean(key, value).unwrap_or(true),
+                "credits" => about.credits = self.count(key, value, 0),
+                "estimated-duration" => about.estimated_duration = self.duration(key, value),
+                "budget" => about.budget = self.budget(key, value),
+                "ui" => self.ui(key, value, about),
+                "schedule" => self.schedule(key, value, about),
+                "inputs" => definition.inputs = self.inputs(key, value),
+                "steps" => steps = Some((key, value)),
+                "outputs" => {
+                    definition.outputs = self.map(key, value).iter().map(|entry| (&entry.key, &entry.value)).collect();
+                    for (name, _) in &definition.outputs {
+                        self.id(name, "an output");
+                    }
+                }
+                _ => self.unknown_key(key, TOP_KEYS, TOP_SYNONYMS, "a workflow"),
+            }
+        }
+        let top = entries.first().map(|entry| entry.key.span).unwrap_or_default();
+        match id {
+            Some(value) => {
+                if let NodeKind::Text(text) = &value.kind {
+                    self.id(&Name { text: text.clone(), span: value.span }, "a workflow");
+                    definition.id = text.clone();
+                } else {
+                    let help = "write a short name, such as `workflow: product-photo`";
+                    self.error(
+                        code::WRONG_SHAPE,
+                        value.span,
+                        "`workflow` is the workflow's id, a word",
+                        value.describe(),
+                        help,
+                    );
+                }
+            }
+            None => {
+                let help = "begin the file with `workflow: my-workflow`";
+                self.error(code::MISSING_KEY, top, "the workflow has no id: `workflow` is missing", "", help);
+            }
+        }
+        match steps {
+            Some((key, value)) => definition.steps = self.steps(key, value),
+            None => {
+                let help = "add `steps:` with a list of what to do; `darkroom workflows new` writes a template";
+                self.error(code::MISSING_KEY, top, "the workflow has no `steps`", "", help);
+            }
+        }
+        if definition.about.title.is_empty() {
+            definition.about.title = definition.id.clone();
+        }
+        definition
+    }
+
+    fn ui<'a>(&mut self, key: &'a Name, value: &'a Node, about: &mut About) {
+        for Entry { key, value } in self.map(key, value) {
+            let text = match key.text.as_str() {
+                "icon" => &mut about.icon,
+                "category" => &mut about.category,
+                "preview" => &mut about.preview,
+                "thumbnail" => &mut about.thumbnail,
+                _ => {
+                    self.unknown_key(key, UI_KEYS, &[], "`ui`");
+                    continue;
+                }
+            };
+            *text = self.text(key, value);
+        }
+    }
+
+    fn schedule<'a>(&mut self, key: &'a Name, value: &'a Node, about: &mut About) {
+        about.scheduled = true;
+        let one = std::slice::from_ref(value);
+        let items = match &value.kind {
+            NodeKind::List(items) => items.as_slice(),
+            _ => one,
+        };
+        for item in items {
+            let entries = self.map(key, item);
+            for Entry { key, value } in entries {
+                match key.text.as_str() {
+                    "cron" => self.cron(key, value),
+                    "every" => drop(self.duration(key, value)),
+                    "timezone" => drop(self.text(key, value)),
+                    "overlap" => drop(self.word(key, value, &["skip", "queue", "cancel", "allow"])),
+                    "catch-up" => drop(self.boolean(key, value)),
+                    "inputs" => drop(self.map(key, value)),
+                    _ => self.unknown_key(key, SCHEDULE_KEYS, &[], "`schedule`"),
+                }
+            }
+        }
+        self.found.push(
+            Diagnostic::warning(code::NOT_FIRED, key.span, "this release does not start runs by schedule")
+                .help("call `darkroom submit` from cron or a timer meanwhile"),
+        );
+    }
+
+    fn cron(&mut self, key: &Name, value: &Node) {
+        let Some(text) = self.text(key, value) else { return };
+        let fields = text.split_whitespace().count();
+        let named = text.starts_with('@') && fields == 1;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "*,-/?#LW@ ".contains(c);
+        if !(named || fields == 5) || !text.chars().all(allowed) {
+            let help = "write minute, hour, day, month and weekday, such as \"0 3 * * 1-5\"";
+            self.error(code::WRONG_SHAPE, value.span, format!("`{text}` is no cron line"), "", help);
+        }
+    }
+
+    fn budget(&mut self, key: &Name, value: &Node) -> Option<String> {
+        let text = match &value.kind {
+            NodeKind::Number(number) => number.to_string(),
+            _ => self.text(key, value)?,
+        };
+        let amount = text.trim().trim_end_matches("USD").trim();
+        if !amount.parse::<f64>().is_ok_and(|amount| amount.is_finite() && amount >= 0.0) {
+            let help = "write an amount in US dollars, such as `1.50 USD`";
+            self.error(code::WRONG_SHAPE, value.span, format!("`{text}` is no budget"), "", help);
+            return None;
+        }
+        self.found.push(
+            Diagnostic::warning(code::NOT_HEEDED, key.span, "this release does not enforce `budget`")
+                .help("`darkroom plan` shows what a run will cost"),
+        );
+        Some(text)
+    }
+
+    /// Reports a key that does not exist here.
+    fn unknown_key(&mut self, key: &Name, known: &[&str], synonyms: &[(&str, &str)], place: &str) {
+        let synonym = synonyms.iter().find(|(other, _)| *other == key.text).map(|(_, here)| *here);
+        let help = match synonym {
+            Some(here) => format!("it is called `{here}` here"),
+            None => suggest::advice(&key.text, known.iter().copied(), ""),
+        };
+        self.error(code::UNKNOWN_KEY, key.span, format!("{place} has no key `{}`", key.text), "", help);
+    }
+
+    /// Checks that a name can be an id.
+    fn id(&mut self, name: &Name, what: &str) -> bool {
+        let text = &name.text;
+        let shaped = text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if shaped && text.len() <= ID_MAX {
+            return true;
+        }
+        let shown: String = text.chars().take(ID_MAX).collect();
+        let slug: String = crate::filter::slugged(text).chars().take(ID_MAX).collect();
+        let help = match slug.is_ascii() && slug.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            true => format!("write `{slug}`: letters, digits, `_` and `-`, a letter first, at most {ID_MAX}"),
+            false => format!("use letters, digits, `_` and `-`, a letter first, at most {ID_MAX}"),
+        };
+        self.error(code::BAD_ID, name.span, format!("`{shown}` can't be the id of {what}"), "", help);
+        false
+    }
+}

@@ -1,0 +1,491 @@
+//! The state of one execution.
+
+use crate::change::Event;
+use crate::fanout::Expansion;
+use crate::plan::{Body, NodeIndex, Plan, Work};
+use darkroom_proto::{
+    Duration, ItemsDocument, Map, RunId, RunStatus, Saved, Sha256, StepError, StepPath, StepStatus, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// What a run was given; it never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The workflow's id.
+    pub workflow: String,
+    /// The version that the run is pinned to.
+    pub definition: Sha256,
+    /// The inputs, defaults included, files as artifacts.
+    pub inputs: Map,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Where links to artifacts lead: the artifact store as a URL, without a slash at its end.
+    #[serde(default)]
+    pub artifacts_url: String,
+    /// The output folder, absolute; none on a fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out: Option<String>,
+    /// The name of the workflow's single saved file, instead of the one in the workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Only these items of one top-level fan-out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
+    /// Overrides what top-level fan-outs tolerate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
+    /// Paths of `skip-if-exists` that exist.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub existing: BTreeSet<String>,
+    /// Files that equal steps have saved before and that are still there, by the key of what determined them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub saved: BTreeMap<Sha256, Reusable>,
+}
+
+/// The outcome of an earlier, equal step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reusable {
+    /// What it saved.
+    pub saved: Saved,
+    /// Its outputs.
+    pub outputs: Map,
+}
+
+/// Which items of a fan-out are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Only {
+    /// The id of the fan-out.
+    pub step: String,
+    /// Positions of items, from 1.
+    pub numbers: BTreeSet<u32>,
+}
+
+/// What a failing item does to its siblings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The first failure ends the fan-out.
+    Stop,
+    /// All may fail.
+    Continue,
+}
+
+/// The part of a run that changes with almost every event: counters and cursors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// Rises with every resume; steps that begin take it as their generation.
+    pub generation: u32,
+    /// The latest time that the run has seen; it never goes back.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The step that failed the run, and nothing new starts.
+    pub failure: Option<Failure>,
+    /// Who or why, when somebody cancelled it.
+    #[serde(default)]
+    pub cancelled: Option<String>,
+    /// Whether what equal steps saved before is taken; a resume from a step wants it done anew.
+    pub reuse: bool,
+    /// How many steps are dispatched and not reported.
+    pub in_flight: u32,
+    /// How many may be: it widens while steps are quick.
+    pub window: u32,
+    /// Failures that were tolerated.
+    pub tolerated: u32,
+    /// Reports that were ignored because their step had ended or was begun anew.
+    pub stale_reports: u32,
+    /// The workflow's outputs, once it completed.
+    pub outputs: Map,
+}
+
+/// What failed a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The step.
+    pub path: StepPath,
+    /// The number of the top-level step that it belongs to.
+    pub number: u32,
+    /// The error.
+    pub error: StepError,
+}
+
+/// The state of one step instance. A step that has none is pending.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Where it stands.
+    pub state: State,
+    /// The generation that it began in.
+    pub generation: u32,
+    /// How many attempts were dispatched.
+    #[serde(default)]
+    pub attempt: u32,
+    /// How often the process died while it was under way.
+    #[serde(default)]
+    pub losses: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Its outputs.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map,
+    /// Why it failed, or what the last attempt failed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<StepError>,
+    /// Of a failed fan-out or instance: the step in it that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<StepPath>,
+    /// Why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Skipped>,
+    /// What it saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Saved>,
+    /// The key under which an equal step finds what it saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Sha256>,
+    /// Of a fan-out: how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fan: Option<Fan>,
+}
+
+/// Where a step instance stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Everything it waits for has ended; it waits for room in the window.
+    Ready,
+    /// Its message was published.
+    Dispatched,
+    /// Its message was published to come back at this time.
+    Retrying {
+        /// When it comes back.
+        at: Timestamp,
+    },
+    /// A fan-out, or an instance of one, that is under way.
+    Open,
+    /// Done.
+    Completed,
+    /// Its outputs came from an earlier, equal step.
+    Cached,
+    /// Not needed.
+    Skipped,
+    /// Failed for good.
+    Failed,
+    /// Ended from outside.
+    Cancelled,
+}
+
+impl State {
+    /// Whether it has ended.
+    pub fn ended(self) -> bool {
+        self.status().is_terminal()
+    }
+
+    /// The status that documents show.
+    pub fn status(self) -> StepStatus {
+        match self {
+            State::Ready => StepStatus::Ready,
+            State::Dispatched | State::Open => StepStatus::Running,
+            State::Retrying { .. } => StepStatus::Retrying,
+            State::Completed => StepStatus::Completed,
+            State::Cached => StepStatus::Cached,
+            State::Skipped => StepStatus::Skipped,
+            State::Failed => StepStatus::Failed,
+            State::Cancelled => StepStatus::Cancelled,
+        }
+    }
+}
+
+/// Why a step was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skipped {
+    /// Its `if` was false.
+    Condition,
+    /// It uses the outputs of a step that failed.
+    Failed {
+        /// That step.
+        step: StepPath,
+    },
+    /// `--only` leaves it out.
+    NotWanted,
+    /// What it saves exists, made from the same inputs.
+    Saved {
+        /// The file, or the first of them.
+        path: String,
+    },
+    /// The files that `skip-if-exists` names exist.
+    Exists {
+        /// The first of them.
+        path: String,
+    },
+    /// Nothing that runs needs it.
+    NotNeeded,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Skipped::Condition => f.write_str("its condition is false"),
+            Skipped::Failed { step } => write!(f, "it uses the outputs of `{step}`, which failed"),
+            Skipped::NotWanted => f.write_str("--only leaves it out"),
+            Skipped::Saved { path } => write!(f, "{path} exists, made from the same inputs"),
+            Skipped::Exists { path } => write!(f, "{path} exists"),
+            Skipped::NotNeeded => f.write_str("nothing that runs needs it"),
+        }
+    }
+}
+
+/// How far a fan-out is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fan {
+    /// How many instances it has.
+    pub total: u32,
+    /// How many instances were begun or passed over: the cursor.
+    pub next: u32,
+    /// Instances before the cursor that have to be begun again.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub redo: VecDeque<u32>,
+    /// Begun and not ended.
+    pub open: u32,
+    /// Ended well.
+    pub completed: u32,
+    /// Not needed.
+    pub skipped: u32,
+    /// Failed for good.
+    pub failed: u32,
+    /// More failed than it tolerates, or it was cancelled: no further instance is begun.
+    #[serde(default)]
+    pub stopped: bool,
+}
+
+impl Fan {
+    /// Whether every instance has ended.
+    pub fn is_done(&self) -> bool {
+        self.open == 0 && (self.stopped || (self.next >= self.total && self.redo.is_empty()))
+    }
+
+    /// The counts as documents show them.
+    pub fn items(&self) -> ItemsDocument {
+        ItemsDocument { total: self.total, completed: self.completed, skipped: self.skipped, failed: self.failed }
+    }
+}
+
+/// One execution of a workflow.
+///
+/// `head` and `steps` are what is stored; the rest is derived and is lost with the memory.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// What it was given.
+    pub spec: Arc<Spec>,
+    /// Its counters and cursors.
+    pub head: Head,
+    /// Its step instances, but for the pending ones.
+    pub steps: BTreeMap<StepPath, Step>,
+    /// Steps that are ready and wait for room, in the order in which they became so.
+    pub(crate) ready: VecDeque<StepPath>,
+    /// Fan-outs that still have instances to begin: the deepest first, of those the earliest opened.
+    pub(crate) fans: Vec<StepPath>,
+    /// The items of fan-outs, made from the definition when they are first needed.
+    pub(crate) expansions: BTreeMap<StepPath, Arc<Expansion>>,
+    /// It was restored, and its expansions are not known again yet.
+    pub(crate) is_restored: bool,
+}
+
+/// The narrowest window of undone steps.
+pub const WINDOW_MIN: u32 = 8;
+
+/// The widest, for steps that take next to no time.
+pub const WINDOW_MAX: u32 = 256;
+
+/// A step that ends sooner than this after its dispatch widens the window.
+pub(crate) const QUICK: Duration = Duration(5);
+
+impl Run {
+    /// A run that has not started.
+    pub fn new(id: RunId, spec: Arc<Spec>) -> Run {
+        let head = Head {
+            status: RunStatus::Pending,
+            generation: 1,
+            updated_at: spec.created_at,
+            finished_at: None,
+            failure: None,
+            cancelled: None,
+            reuse: true,
+            in_flight: 0,
+            window: WINDOW_MIN,
+            tolerated: 0,
+            stale_reports: 0,
+            outputs: Map::new(),
+        };
+        Run {
+            id,
+            spec,
+            head,
+            steps: BTreeMap::new(),
+            ready: VecDeque::new(),
+            fans: Vec::new(),
+            expansions: BTreeMap::new(),
+            is_restored: false,
+        }
+    }
+
+    /// A run as it was stored.
+    pub fn restore(id: RunId, spec: Arc<Spec>, head: Head, steps: BTreeMap<StepPath, Step>) -> Run {
+        let mut run = Run { head, steps, is_restored: true, ..Run::new(id, spec) };
+        run.derive_queues();
+        run
+    }
+
+    /// Fills what is derived from the steps: who is ready, which fan-outs have more to begin.
+    pub(crate) fn derive_queues(&mut self) {
+        let mut ready: Vec<(Timestamp, &StepPath)> = self
+            .steps
+            .iter()
+            .filter(|(_, step)| step.state == State::Ready)
+            .map(|(path, step)| (step.started_at, path))
+            .collect();
+        ready.sort();
+        self.ready = ready.into_iter().map(|(_, path)| path.clone()).collect();
+        let mut fans: Vec<(std::cmp::Reverse<usize>, Timestamp, &StepPath)> = self
+            .steps
+            .iter()
+            .filter(|(_, step)| step.state == State::Open)
+            .filter(|(_, step)| {
+                step.fan.as_ref().is_some_and(|fan| !fan.stopped && (fan.next < fan.total || !fan.redo.is_empty()))
+            })
+            .map(|(path, step)| (std::cmp::Reverse(depth(path)), step.started_at, path))
+            .collect();
+        fans.sort();
+        self.fans = fans.into_iter().map(|(.., path)| path.clone()).collect();
+    }
+
+    /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.
+    pub fn listens_to(&self, event: &Event) -> bool {
+        !self.head.status.is_terminal() || matches!(event, Event::Resume { .. })
+    }
+
+    /// The state of a step, if it is not pending.
+    pub fn step(&self, path: &StepPath) -> Option<&Step> {
+        self.steps.get(path)
+    }
+
+    /// The steps at a path and under it.
+    pub(crate) fn paths_within(&self, ancestor: &StepPath) -> Vec<StepPath> {
+        // A path sorts before everything that it is the beginning of; what only begins alike (`a-2` after `a`) is left out.
+        self.steps
+            .range(ancestor..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.as_str().starts_with(ancestor.as_str()))
+            .filter(|path| path.is_within(ancestor))
+            .cloned()
+            .collect()
+    }
+
+    /// The state of a step: where it stands, pending included.
+    pub fn status_of(&self, path: &StepPath) -> StepStatus {
+        self.steps.get(path).map_or(StepStatus::Pending, |step| step.state.status())
+    }
+}
+
+/// How many instances a step lies in.
+pub(crate) fn depth(path: &StepPath) -> usize {
+    path.as_str().bytes().filter(|byte| *byte == b'[').count()
+}
+
+/// Where a path leads in the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The node: for an instance of a fan-out, the fan-out.
+    pub(crate) node: NodeIndex,
+    /// The instances that it lies in, the outermost first; for an instance of a fan-out, itself last.
+    pub(crate) frames: Vec<Frame>,
+    /// Whether the path names an instance of the node (`x[3]`) rather than the node.
+    pub(crate) is_instance: bool,
+}
+
+impl Place {
+    /// Of an instance: its fan-out as a whole.
+    pub(crate) fn around(&self) -> Place {
+        let mut frames = self.frames.clone();
+        if self.is_instance {
+            frames.pop();
+        }
+        Place { node: self.node, frames, is_instance: false }
+    }
+}
+
+/// An instance of a fan-out that a step lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// The fan-out.
+    pub(crate) fan: NodeIndex,
+    /// The path of the fan-out, as a whole.
+    pub(crate) fan_path: StepPath,
+    /// The instance's number, from 1.
+    pub(crate) number: u32,
+}
+
+impl Frame {
+    /// The path of the instance.
+    pub(crate) fn path(&self) -> StepPath {
+        self.fan_path.instance(self.number)
+    }
+}
+
+impl Plan {
+    /// Where a path leads; `None` when this workflow has no such step.
+    pub(crate) fn locate(&self, path: &StepPath) -> Option<Place> {
+        let mut body: &Body = &self.top;
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut place = None;
+        for segment in path.as_str().split('/') {
+            let (id, number) = match segment.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
+                Some((id, number)) => (id, Some(number.parse::<u32>().ok()?)),
+                None => (segment, None),
+            };
+            let node = self.find(body, id)?;
+            if let Some(number) = number {
+                let Work::FanOut(fan) = &self.node(node).work else { return None };
+                let fan_path = match frames.last() {
+                    Some(frame) => frame.path().child(id),
+                    None => StepPath::top(id),
+                };
+                frames.push(Frame { fan: node, fan_path, number });
+                body = &fan.body;
+            }
+            place = Some((node, number.is_some()));
+        }
+        let (node, is_instance) = place?;
+        Some(Place { node, frames, is_instance })
+    }
+
+    /// Whether a path leads to a step of this workflow.
+    pub fn has(&self, path: &StepPath) -> bool {
+        self.locate(path).is_some()
+    }
+
+    /// The step of this id in a body.
+    pub fn find(&self, body: &Body, id: &str) -> Option<NodeIndex> {
+        body.nodes.iter().copied().find(|node| self.node(*node).id == id)
+    }
+
+    /// The number of the top-level step that a path belongs to.
+    pub(crate) fn top_number(&self, path: &StepPath) -> u32 {
+        let id = path.as_str().split(['/', '[']).next().unwrap_or_default();
+        self.find(&self.top, id).map_or(0, |node| self.node(node).number)
+    }
+}
+
+/// The definition and output folder within which a file that was saved is found again.
+pub fn saved_scope(spec: &Spec) -> Sha256 {
+    Sha256::of(format!("{}\0{}", spec.definition, spec.out.as_deref().unwrap_or_default()).as_bytes())
+}

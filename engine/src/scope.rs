@@ -1,0 +1,230 @@
+//! Where the expressions of a step get their values: the inputs, the steps before it, its item.
+
+use crate::expr::{ExprError, Reference, Scope, Template};
+use crate::fanout::Expansion;
+use crate::plan::{Argument, FanOut, NodeIndex, Plan, Source, Wire, Work};
+use crate::run::{Frame, Run, State, Step};
+use darkroom_proto::op::OutputType;
+use darkroom_proto::{Artifact, ErrorClass, Kind, Map, StepError, StepPath};
+use serde_json::{Value, json};
+
+/// The values that a step instance sees.
+pub(crate) struct RunScope<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) run: &'a Run,
+    /// The instances around it, the outermost first. Their expansions are known.
+    pub(crate) frames: &'a [Frame],
+}
+
+impl Scope for RunScope<'_> {
+    fn value(&self, reference: &Reference) -> Value {
+        match reference {
+            Reference::Input(name) => self.run.spec.inputs.get(name).cloned().unwrap_or_default(),
+            Reference::Step { node, name, .. } => self.step_value(*node, name),
+            Reference::Item => self.innermost(|expansion, number| expansion.item(number).clone()),
+            Reference::Index => self.innermost(|expansion, number| expansion.index(number).into()),
+            Reference::Number => self.innermost(|expansion, number| (expansion.index(number) + 1).into()),
+            Reference::Matrix => self.innermost(|expansion, number| Value::Object(expansion.combination(number))),
+            Reference::Run(name) => match name.as_str() {
+                "id" => self.run.id.to_string().into(),
+                "workflow" => self.run.spec.workflow.clone().into(),
+                "started_at" => self.run.spec.created_at.to_string().into(),
+                _ => Value::Null,
+            },
+        }
+    }
+
+    fn url(&self, artifact: &Artifact) -> String {
+        let digest = artifact.sha256.to_string();
+        format!("{}/sha256/{}/{}", self.run.spec.artifacts_url, &digest[..2], &digest[2..])
+    }
+}
+
+impl RunScope<'_> {
+    /// The path of a node as seen from here; `None` when it lies in another body.
+    pub(crate) fn path_of(&self, node: NodeIndex) -> Option<StepPath> {
+        let here = self.plan.node(node);
+        match here.parent {
+            None => Some(StepPath::top(&here.id)),
+            Some(fan) => self.frames.iter().find(|frame| frame.fan == fan).map(|frame| frame.path().child(&here.id)),
+        }
+    }
+
+    /// The value of a parameter; null when it is not given.
+    pub(crate) fn argument(&self, argument: &Argument) -> Result<Value, ExprError> {
+        match &argument.source {
+            Source::Given(template) => template.resolve(self),
+            Source::Wired(wire) => Ok(self.wired(wire, argument.name)),
+        }
+    }
+
+    /// A value that must be text.
+    pub(crate) fn text(&self, template: &Template) -> Result<String, ExprError> {
+        Ok(match template.resolve(self)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
+    }
+
+    fn wired(&self, wire: &Wire, parameter: &str) -> Value {
+        match wire {
+            Wire::Step { node, output } => self.step_value(*node, output),
+            Wire::FirstBox { node } => self.step_value(*node, "boxes").get(0).cloned().unwrap_or_default(),
+            Wire::Input { name } => self.run.spec.inputs.get(name).cloned().unwrap_or_default(),
+            Wire::Item => {
+                let item = self.value(&Reference::Item);
+                artifact_in(&item, parameter).map_or(Value::Null, |artifact| artifact.to_value())
+            }
+        }
+    }
+
+    fn innermost(&self, value: impl Fn(&Expansion, u32) -> Value) -> Value {
+        let Some(frame) = self.frames.last() else { return Value::Null };
+        self.run.expansions.get(&frame.fan_path).map_or(Value::Null, |expansion| value(expansion, frame.number))
+    }
+
+    fn step_value(&self, node: NodeIndex, name: &str) -> Value {
+        let Some(path) = self.path_of(node) else { return Value::Null };
+        let Some(step) = self.run.step(&path) else { return Value::Null };
+        match (name, &self.plan.node(node).work) {
+            ("status", _) => step.state.status().name().into(),
+            ("error", _) => error_value(step),
+            (_, Work::Call(_)) => step.outputs.get(name).cloned().unwrap_or_default(),
+            (_, Work::FanOut(fan)) => self.fan_value(&path, step, fan, name),
+        }
+    }
+
+    /// `total`, `results` and so on of a fan-out.
+    fn fan_value(&self, path: &StepPath, step: &Step, fan: &FanOut, name: &str) -> Value {
+        let counts = step.fan.as_ref().map(|fan| fan.items()).unwrap_or_default();
+        match name {
+            "total" => counts.total.into(),
+            "completed" => counts.completed.into(),
+            "skipped" => counts.skipped.into(),
+            "failed" => counts.failed.into(),
+            "results" => self.results(path, counts.total, fan, |_| true),
+            "ok" => self.results(path, counts.total, fan, |ok| ok),
+            "images" => self.primaries(path, counts.total, fan, Kind::Image),
+            "videos" => self.primaries(path, counts.total, fan, Kind::Video),
+            "audios" => self.primaries(path, counts.total, fan, Kind::Audio),
+            _ => Value::Null,
+        }
+    }
+
+    /// The results of the instances whose being ok passes the filter, in order.
+    fn results(&self, path: &StepPath, total: u32, fan: &FanOut, wanted: impl Fn(bool) -> bool) -> Value {
+        let expansion = self.run.expansions.get(path);
+        let mut results = Vec::new();
+        for number in 1..=total {
+            let instance_path = path.instance(number);
+            let instance = self.run.step(&instance_path);
+            let ok = instance.is_some_and(is_ok);
+            if !wanted(ok) {
+                continue;
+            }
+            let mut result = Map::new();
+            result.insert("ok".into(), ok.into());
+            result.insert("status".into(), self.run.status_of(&instance_path).name().into());
+            if let Some(expansion) = expansion {
+                result.insert("index".into(), expansion.index(number).into());
+                result.insert("number".into(), (expansion.index(number) + 1).into());
+                result.insert("item".into(), expansion.item(number).clone());
+                result.insert("matrix".into(), Value::Object(expansion.combination(number)));
+            }
+            result.insert("error".into(), instance.map_or(Value::Null, error_value));
+            if let Some((outputs, _)) = self.instance_outputs(&instance_path, fan) {
+                for (name, value) in outputs {
+                    result.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            results.push(Value::Object(result));
+        }
+        Value::Array(results)
+    }
+
+    fn primaries(&self, path: &StepPath, total: u32, fan: &FanOut, kind: Kind) -> Value {
+        let mut artifacts = Vec::new();
+        for number in 1..=total {
+            let instance_path = path.instance(number);
+            if !self.run.step(&instance_path).is_some_and(is_ok) {
+                continue;
+            }
+            if let Some((outputs, primary)) = self.instance_outputs(&instance_path, fan)
+                && let Some(value) = outputs.get(primary)
+                && Artifact::from_value(value).is_some_and(|artifact| artifact.kind() == kind)
+            {
+                artifacts.push(value.clone());
+            }
+        }
+        Value::Array(artifacts)
+    }
+
+    /// The outputs of the last step of an instance, and which of them is the primary one.
+    pub(crate) fn instance_outputs(&self, instance: &StepPath, fan: &FanOut) -> Option<(&Map, &'static str)> {
+        let last = self.plan.node(*fan.body.nodes.last()?);
+        let Work::Call(call) = &last.work else { return None };
+        let step = if fan.single { self.run.step(instance) } else { self.run.step(&instance.child(&last.id)) }?;
+        Some((&step.outputs, call.op.primary))
+    }
+}
+
+/// Whether an instance gave what it was to give, now or in an earlier run.
+pub(crate) fn is_ok(step: &Step) -> bool {
+    match step.state {
+        State::Completed | State::Cached => true,
+        State::Ready
+        | State::Dispatched
+        | State::Retrying { .. }
+        | State::Open
+        | State::Skipped
+        | State::Failed
+        | State::Cancelled => false,
+    }
+}
+
+fn error_value(step: &Step) -> Value {
+    match (&step.error, step.state) {
+        (Some(error), State::Failed) => json!({
+            "class": error.class.name(), "code": error.code, "message": error.message, "advice": error.advice,
+            "retryable": error.class.retryable(),
+        }),
+        _ => Value::Null,
+    }
+}
+
+/// The artifact that a value is, or has, for the parameter of this name.
+pub(crate) fn artifact_in(value: &Value, parameter: &str) -> Option<Artifact> {
+    let fits = |artifact: &Artifact| parameter == "file" || artifact.kind().name() == parameter;
+    if let Some(artifact) = Artifact::from_value(value) {
+        return fits(&artifact).then_some(artifact);
+    }
+    let object = value.as_object()?;
+    let named = object.get(parameter).and_then(Artifact::from_value).filter(fits);
+    named.or_else(|| object.values().filter_map(Artifact::from_value).find(fits))
+}
+
+/// What a call that is skipped passes on: the artifact that came in, where it gives one of the same name.
+pub(crate) fn passed_on(scope: &RunScope<'_>, call: &crate::plan::Call) -> Map {
+    let mut outputs = Map::new();
+    for output in call.op.outputs {
+        let passes = matches!(output.ty, OutputType::Artifact(_) | OutputType::SameArtifact);
+        let argument = call.arguments.iter().find(|argument| argument.name == output.name);
+        if let (true, Some(argument)) = (passes, argument)
+            && let Ok(value) = scope.argument(argument)
+            && Artifact::from_value(&value).is_some()
+        {
+            outputs.insert(output.name.to_owned(), value);
+        }
+    }
+    outputs
+}
+
+/// The error of a step whose `what` has no usable value.
+pub(crate) fn value_error(what: &str, error: &ExprError) -> StepError {
+    let class = match error {
+        ExprError::NoneInText { .. } => ErrorClass::MissingParameter,
+        ExprError::TooMuch { .. } => ErrorClass::TooLarge,
+        ExprError::Syntax { .. } | ExprError::Failed { .. } | ExprError::NotText { .. } => ErrorClass::WorkflowError,
+    };
+    StepError::new(class, format!("`{what}`: {error}")).code("expression").advice(error.advice())
+}

@@ -1,0 +1,149 @@
+//! Failures and what they stop: what has begun is waited for, nothing further begins.
+
+use crate::advance::Turn;
+use crate::change::What;
+use crate::plan::Work;
+use crate::run::{Failure, Fan, OnError, State};
+use darkroom_proto::{StepError, StepPath};
+
+impl Turn<'_> {
+    /// A step failed for good.
+    pub(crate) fn fail(&mut self, path: &StepPath, error: StepError) {
+        let tolerated = self.run_goes_on_without(path);
+        let (now, stored) = (self.now, error.clone());
+        self.change_step(path, |step| {
+            step.state = State::Failed;
+            step.finished_at = Some(now);
+            step.error = Some(stored);
+        });
+        let attempts = self.run.step(path).map_or(0, |step| step.attempt);
+        self.happened(What::StepFailed { step: path.clone(), attempts, error: error.clone(), tolerated });
+        if !self.goes_on_without(path) {
+            self.escalate(path, path.clone(), error);
+        }
+        self.ended(path);
+    }
+
+    /// Somebody wants the run to end.
+    pub(crate) fn cancel(&mut self, reason: String) {
+        if self.run.head.cancelled.is_none() {
+            self.run.head.cancelled = Some(reason);
+            self.stop_within(None);
+            self.settle(None);
+        }
+    }
+
+    /// Whether nothing new may begin.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.run.head.failure.is_some() || self.run.head.cancelled.is_some()
+    }
+
+    /// Whether the step's outcome no longer matters: the run, or an instance or fan-out around it, has failed.
+    pub(crate) fn is_abandoned(&self, path: &StepPath) -> bool {
+        let mut around = path.parent();
+        while let Some(path) = around {
+            if self.run.step(&path).is_some_and(|step| step.error.is_some()) {
+                return true;
+            }
+            around = path.parent();
+        }
+        self.is_stopping()
+    }
+
+    /// Whether the run goes on although the step failed: it, or an instance around it, may fail.
+    pub(crate) fn run_goes_on_without(&self, path: &StepPath) -> bool {
+        if self.goes_on_without(path) {
+            return true;
+        }
+        let (Some(parent), Some(place)) = (path.parent(), self.plan.locate(path)) else { return false };
+        if let (true, Work::FanOut(fan)) = (place.is_instance, &self.plan.node(place.node).work)
+            && let Some(counts) = self.run.step(&parent).and_then(|step| step.fan.as_ref())
+        {
+            let with_it = Fan { total: counts.total, failed: counts.failed + 1, ..Fan::default() };
+            if !counts.stopped && !self.tolerance(fan, &place.around()).is_exceeded(&with_it) {
+                return true;
+            }
+        }
+        self.run_goes_on_without(&parent)
+    }
+
+    /// Whether the step's failure stops nothing that follows it. An instance is counted; see `instance_ended`.
+    pub(crate) fn goes_on_without(&self, path: &StepPath) -> bool {
+        let Some(place) = self.plan.locate(path) else { return false };
+        let node = self.plan.node(place.node);
+        let is_stopped_by_user = matches!(node.work, Work::FanOut(_))
+            && place.frames.is_empty()
+            && self.run.spec.on_error == Some(OnError::Stop);
+        !place.is_instance && node.continue_on_error && !is_stopped_by_user
+    }
+
+    /// The failure of a step fails what it lies in: the instance, or the run.
+    pub(crate) fn escalate(&mut self, path: &StepPath, failed_at: StepPath, error: StepError) {
+        let is_single_instance = path.last().1.is_some();
+        match path.parent() {
+            Some(_) if is_single_instance => {} // `instance_ended` counts it
+            Some(instance) => {
+                self.change_step(&instance, |step| {
+                    if step.error.is_none() {
+                        step.error = Some(error);
+                        step.failed_at = Some(failed_at);
+                    }
+                });
+                self.stop_within(Some(&instance));
+            }
+            None => {
+                if self.run.head.failure.is_none() && self.run.head.cancelled.is_none() {
+                    let number = self.plan.top_number(&failed_at);
+                    self.run.head.failure = Some(Failure { path: failed_at, number, error });
+                }
+                self.stop_within(None);
+            }
+        }
+    }
+
+    /// Ends what has not been handed to a worker: ready and retrying steps under `ancestor`, and the beginning of
+    /// further instances. What is with a worker is waited for: it may have been paid.
+    pub(crate) fn stop_within(&mut self, ancestor: Option<&StepPath>) {
+        let mut within = match ancestor {
+            Some(ancestor) => self.run.paths_within(ancestor),
+            None => self.run.steps.keys().cloned().collect(),
+        };
+        let now = self.now;
+        within.retain(|path| {
+            let ends = |state| match state {
+                State::Ready | State::Open => true,
+                // One whose wait is over is with a worker.
+                State::Retrying { at } => at > now,
+                _ => false,
+            };
+            Some(path) != ancestor && self.run.step(path).is_some_and(|step| ends(step.state))
+        });
+        for path in &within {
+            self.change_step(path, |step| match (&step.state, &mut step.fan) {
+                (State::Open, Some(fan)) => fan.stopped = true,
+                (State::Open, None) => {}
+                _ => {
+                    step.state = State::Cancelled;
+                    step.finished_at = Some(now);
+                }
+            });
+        }
+        let gone = |path: &StepPath| ancestor.is_none_or(|ancestor| path.is_within(ancestor));
+        self.run.ready.retain(|path| !gone(path));
+        self.run.fans.retain(|path| !gone(path));
+        // The deepest first: an instance can only end when what lies in it has. One that ended with it is counted already.
+        for path in within.iter().rev() {
+            match self.run.step(path).map(|step| (step.state, step.fan.is_some())) {
+                Some((State::Open, true)) => self.settle_fan(path),
+                Some((State::Open, false)) => self.settle(Some(path)),
+                Some((State::Cancelled, false)) if self.is_call(path) => self.instance_ended(path),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the path is an instance that is itself a call.
+    fn is_call(&self, path: &StepPath) -> bool {
+        self.plan.locate(path).is_some_and(|place| place.is_instance && self.plan.call_at(&place).is_some())
+    }
+}

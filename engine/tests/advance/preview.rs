@@ -1,0 +1,106 @@
+//! What a preview says of a run.
+
+use crate::world::{World, path, picture, pictures};
+use darkroom_engine::Reusable;
+use darkroom_engine::preview::{Action, Preview, preview};
+use darkroom_proto::{ErrorClass, StepError, StepPath};
+use serde_json::json;
+
+const PHOTO: &str = "inputs:\n  photo: {type: image}\n  wide: {type: boolean, default: false}\nsteps:\n  - {id: gray, uses: image.grayscale, save: gray.png}\n  - {id: wide, if: inputs.wide, uses: image.resize, with: {width: 90}}\n  - {id: look, if: steps.gray.status == 'completed', uses: image.info}\n  - {id: small, uses: image.resize, with: {width: 5}, save: small.png}\n";
+
+fn of(world: &World, from: Option<&str>) -> Result<Preview, (StepPath, StepError)> {
+    let from = from.map(path);
+    preview(&world.plan, &world.run, from.as_ref(), world.now, &|_, model| Some(format!("{model} by us")))
+}
+
+fn rows(world: &World, from: Option<&str>) -> Vec<(String, Action)> {
+    of(world, from).unwrap().steps.into_iter().map(|step| (step.path, step.action)).collect()
+}
+
+fn photo() -> serde_json::Value {
+    json!({"photo": picture("a.png")})
+}
+
+#[test]
+fn a_fresh_run_runs_skips_what_its_inputs_exclude_and_leaves_open_what_depends_on_steps() {
+    let world = World::with(PHOTO, photo(), |_| {});
+    let want = [("gray", Action::Run), ("wide", Action::Skip), ("look", Action::Unknown), ("small", Action::Run)];
+    assert_eq!(rows(&world, None), want.map(|(path, action)| (path.to_owned(), action)));
+    let preview = of(&world, None).unwrap();
+    assert_eq!(preview.steps[3].save.as_deref(), Some("small.png"));
+    assert_eq!(preview.steps[0].from.as_deref(), Some("inputs.photo"));
+}
+
+#[test]
+fn a_fan_out_over_a_known_list_says_how_many_and_one_over_an_unknown_list_does_not() {
+    let text = "inputs:\n  photos: {type: 'image[]'}\nsteps:\n  - {id: x, for-each: inputs.photos, matrix: {w: [1, 2]}, uses: image.resize, with: {width: '${{ matrix.w }}'}}\n  - id: y\n    for-each: steps.x.ok\n    steps:\n      - {uses: image.grayscale, save: '${{ number }}.png'}\n";
+    let mut world = World::with(text, json!({"photos": pictures(3)}), |_| {});
+    let before = of(&world, None).unwrap();
+    let items: Vec<(&str, Option<u32>)> = before.steps.iter().map(|step| (step.path.as_str(), step.items)).collect();
+    assert_eq!(items, [("x", Some(6)), ("y", None), ("y[*]/grayscale", None)]);
+    assert_eq!(before.items, 6);
+    assert_eq!(before.steps[2].save.as_deref(), Some("${{ number }}.png"));
+    world.finish();
+    let after = of(&world, Some("y")).unwrap();
+    assert_eq!(
+        (after.steps[0].action, after.steps[1].action, after.steps[1].items),
+        (Action::Keep, Action::Run, Some(6))
+    );
+}
+
+#[test]
+fn after_a_failure_what_is_done_is_kept() {
+    let mut world = World::with(PHOTO, photo(), |_| {}).fault("small", 9, ErrorClass::InvalidInput);
+    world.finish();
+    let want = [("gray", Action::Keep), ("wide", Action::Keep), ("look", Action::Keep), ("small", Action::Run)];
+    assert_eq!(rows(&world, None), want.map(|(path, action)| (path.to_owned(), action)));
+    let want = [("gray", Action::Keep), ("wide", Action::Keep), ("look", Action::Unknown), ("small", Action::Run)];
+    assert_eq!(rows(&world, Some("look")), want.map(|(path, action)| (path.to_owned(), action)));
+    assert_eq!(world.run.head.generation, 1, "a preview changes nothing");
+}
+
+#[test]
+fn what_is_there_already_is_cached_and_what_only_it_needs_is_skipped() {
+    let mut first = World::with(PHOTO, photo(), |_| {});
+    first.finish();
+    let reusable = |path| {
+        let step = first.run.step(path).unwrap();
+        Reusable { saved: step.saved.clone().unwrap(), outputs: step.outputs.clone() }
+    };
+    let saved = first.saved.iter().map(|(key, path)| (*key, reusable(path))).collect();
+    let mut world = World::with(PHOTO, photo(), |spec| spec.saved = saved);
+    let said = rows(&world, None);
+    assert_eq!(said[0], ("gray".to_owned(), Action::Cached));
+    assert_eq!(said[3], ("small".to_owned(), Action::Cached));
+    world.finish();
+    for (path, action) in said {
+        let did = match world.status(&path) {
+            "cached" => Action::Cached,
+            "skipped" => Action::Skip,
+            _ => Action::Run,
+        };
+        assert!(action == did || action == Action::Unknown, "{path}: said {action:?}, did {did:?}");
+    }
+    assert_eq!(rows(&world, Some("gray"))[0].1, Action::Run, "from a step it is done anew");
+}
+
+#[test]
+fn what_would_fail_for_certain_is_an_error() {
+    let photos = json!({"photos": [picture("a.png"), picture("a.png")], "list": "no"});
+    let cases = [
+        (
+            "x",
+            "save_collision",
+            "  - {id: x, for-each: inputs.photos, uses: image.grayscale, save: '${{ item.stem }}.png'}\n",
+        ),
+        ("x", "invalid_input", "  - {id: x, for-each: inputs.list, uses: noop}\n"),
+    ];
+    for (step, code, steps) in cases {
+        let text = format!("inputs:\n  photos: {{type: 'image[]'}}\n  list: {{type: json}}\nsteps:\n{steps}");
+        let (at, error) = of(&World::with(&text, photos.clone(), |_| {}), None).unwrap_err();
+        assert_eq!((at.as_str(), error.code.as_str()), (step, code), "{steps}");
+    }
+    let text = "inputs:\n  name: {type: string}\n  photo: {type: image}\nsteps:\n  - {id: a, uses: image.grayscale, save: '${{ inputs.name }}.png'}\n";
+    let world = World::with(text, json!({"photo": picture("a.png"), "name": "../x"}), |_| {});
+    assert_eq!(of(&world, None).unwrap_err().1.code, "save_path");
+}

@@ -1,0 +1,163 @@
+//! Whatever the network reorders, repeats or delays.
+
+use crate::world::{Dice, World, plan_of};
+use darkroom_engine::plan::Plan;
+use darkroom_engine::{Event, Happened, Head, Step, What};
+use darkroom_proto::{ErrorClass, Report, StepPath};
+use proptest::prelude::*;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+const FLOWS: [&str; 4] = [
+    "steps:\n  - {id: a, uses: noop}\n  - parallel:\n      - {id: b, uses: noop, continue-on-error: true}\n      - {id: c, uses: noop}\n      - {id: d, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.b.data }}'}}\n  - {id: f, needs: [a], uses: noop}\n",
+    "steps:\n  - id: x\n    for-each: range(30)\n    tolerate: 2\n    max-parallel: 5\n    uses: noop\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
+    "steps:\n  - id: x\n    for-each: range(4)\n    continue-on-error: true\n    steps:\n      - {id: p, uses: noop}\n      - id: y\n        matrix: {k: [1, 2, 3]}\n        steps:\n          - {id: q, uses: noop}\n          - {id: r, uses: noop, continue-on-error: true}\n      - {id: s, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
+    "steps:\n  - id: x\n    for-each: range(6)\n    steps:\n      - id: y\n        for-each: range(4)\n        tolerate: 1\n        uses: noop\n      - {id: s, uses: noop}\n  - parallel:\n      - {id: f, for-each: range(3), uses: noop}\n      - {id: g, uses: noop}\n",
+];
+
+static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| FLOWS.iter().map(|text| plan_of(text)).collect());
+
+/// How wild a run is: which faults, how often reports are repeated, whether messages are lost, whether it is cancelled.
+#[derive(Debug, Clone)]
+struct Weather {
+    flow: usize,
+    seed: u64,
+    faults: u32,
+    repeats: usize,
+    losses: u32,
+    cancel_at: Option<usize>,
+    resumes: u32,
+}
+
+fn weather() -> impl Strategy<Value = Weather> {
+    (0..FLOWS.len(), any::<u64>(), 0..6u32, 0..4usize, 0..3u32, prop::option::weighted(0.3, 0..60usize), 0..3u32)
+        .prop_map(|(flow, seed, faults, repeats, losses, cancel_at, resumes)| Weather {
+            flow,
+            seed,
+            faults,
+            repeats,
+            losses,
+            cancel_at,
+            resumes,
+        })
+}
+
+/// Plays a run in this weather to its end.
+fn play(weather: &Weather) -> World {
+    let mut world = World::of(PLANS[weather.flow].clone(), json!({}), |_| {});
+    let mut dice = Dice(weather.seed);
+    let mut all = World::of(PLANS[weather.flow].clone(), json!({}), |_| {});
+    all.checks = false;
+    let paths = all.finish().dispatched();
+    for _ in 0..weather.faults {
+        let path = &paths[dice.below(paths.len())];
+        let (attempts, class) = [
+            (1, ErrorClass::Network),
+            (2, ErrorClass::Timeout),
+            (9, ErrorClass::InvalidInput),
+            (9, ErrorClass::ServerUnavailable),
+        ][dice.below(4)];
+        world = world.fault(path, attempts, class);
+    }
+    world.start();
+    for round in 0..=weather.resumes {
+        if round > 0 {
+            world.reload();
+            let from = (dice.below(2) == 0).then(|| paths[dice.below(paths.len())].parse().unwrap());
+            world.apply(Event::Resume { from });
+        }
+        storm(&mut world, &mut dice, weather);
+    }
+    world
+}
+
+fn storm(world: &mut World, dice: &mut Dice, weather: &Weather) {
+    let mut reports: Vec<Report> = Vec::new();
+    let (mut losses, mut steps) = (weather.losses, 0);
+    loop {
+        steps += 1;
+        assert!(steps < 20_000, "it goes on for ever");
+        if weather.cancel_at == Some(steps) {
+            world.apply(Event::Cancel { reason: "storm".into() });
+        }
+        if losses > 0 && dice.below(40) == 0 {
+            losses -= 1;
+            world.reload();
+            // Some messages are lost, some come all the same.
+            world.queue.retain(|_| dice.below(2) == 0);
+            world.queue_lost();
+            continue;
+        }
+        match (world.queue.len(), reports.len()) {
+            (0, 0) => return,
+            (0, count) => {
+                let report = reports.swap_remove(dice.below(count));
+                world.apply(Event::Report(report));
+            }
+            (waiting, count) if count == 0 || dice.below(2) == 0 => {
+                let message = world.take_at(dice.below(waiting));
+                let report = world.work_on(&message);
+                reports.extend(std::iter::repeat_n(report, 1 + dice.below(weather.repeats + 1)));
+            }
+            (_, count) => {
+                let report = reports.swap_remove(dice.below(count));
+                world.apply(Event::Report(report));
+            }
+        }
+    }
+}
+
+/// How often each step ended in each round between resumes.
+fn ends(events: &[Happened]) -> BTreeMap<(usize, StepPath), u32> {
+    let mut ends = BTreeMap::new();
+    let mut round = 0;
+    for event in events {
+        match &event.what {
+            What::RunResumed { .. } => round += 1,
+            What::StepCompleted { step, .. } | What::StepFailed { step, .. } | What::StepSkipped { step, .. } => {
+                *ends.entry((round, step.clone())).or_insert(0) += 1;
+            }
+            _ => {}
+        }
+    }
+    ends
+}
+
+fn stored(world: &World) -> (Head, BTreeMap<StepPath, Step>) {
+    (world.run.head.clone(), world.run.steps.clone())
+}
+
+proptest! {
+    /// Nothing ends twice, nothing hangs, and the counters are right (the world checks them after every event).
+    #[test]
+    fn every_step_ends_at_most_once_and_every_run_ends(weather in weather()) {
+        let world = play(&weather);
+        prop_assert!(world.run.head.status.is_terminal(), "{:?}", world.statuses());
+        for ((round, step), times) in ends(&world.events) {
+            prop_assert!(times == 1, "{step} ended {times} times in round {round}");
+        }
+        let over = |event: &&Happened| matches!(event.what, What::RunCompleted { .. } | What::RunFailed { .. } | What::RunCancelled { .. });
+        prop_assert_eq!(world.events.iter().filter(over).count() as u32, weather.resumes + 1);
+    }
+
+    /// The same events at the same times give the same run, the same events and the same messages.
+    #[test]
+    fn the_same_events_give_the_same_run(weather in weather()) {
+        let (one, other) = (play(&weather), play(&weather));
+        prop_assert_eq!(stored(&one), stored(&other));
+        prop_assert_eq!(one.events, other.events);
+        prop_assert_eq!(one.published, other.published);
+    }
+
+    /// Without failures the order of reports changes nothing that is left at the end.
+    #[test]
+    fn the_order_of_reports_does_not_matter(flow in 0..FLOWS.len(), seed in any::<u64>(), repeats in 0..4usize, losses in 0..3u32) {
+        let calm = Weather { flow, seed, faults: 0, repeats, losses, cancel_at: None, resumes: 0 };
+        let world = play(&calm);
+        let mut ordered = World::of(PLANS[flow].clone(), json!({}), |_| {});
+        ordered.finish();
+        prop_assert_eq!(world.statuses(), ordered.statuses());
+        prop_assert_eq!(world.outputs(), ordered.outputs());
+    }
+}

@@ -1,0 +1,174 @@
+//! Cut the log: from every commit on, a run that is restored ends as the undisturbed one did.
+
+use crate::world::{World, picture, pictures, plan_of};
+use darkroom_engine::{Event, State, run_document};
+use darkroom_proto::ErrorClass;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The end of a run: its document without times and tries, and its files.
+fn end(world: &World) -> (Value, Vec<(String, String)>) {
+    let mut document = serde_json::to_value(run_document(&world.plan, &world.run)).unwrap();
+    scrub(&mut document);
+    (document, world.files.iter().map(|(path, digest)| (path.clone(), digest.to_string())).collect())
+}
+
+fn scrub(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for key in ["created_at", "updated_at", "started_at", "finished_at", "attempts"] {
+                object.remove(key);
+            }
+            object.values_mut().for_each(scrub);
+        }
+        Value::Array(list) => list.iter_mut().for_each(scrub),
+        _ => {}
+    }
+}
+
+/// Cuts the log of a run after every commit and lets each go on.
+fn every_cut(name: &str, mut world: World) {
+    world.start();
+    let mut files = vec![(1, world.files.clone())];
+    while world.step() {
+        files.push((world.log.len(), world.files.clone()));
+    }
+    assert!(world.run.head.status.is_terminal(), "{name} hangs");
+    let want = end(&world);
+    for commits in 1..=world.log.len() {
+        let mut cut = world.cut(commits);
+        let ended: BTreeSet<String> =
+            cut.run.steps.iter().filter(|(_, step)| step.state.ended()).map(|(path, _)| path.to_string()).collect();
+        let under_way = cut
+            .run
+            .steps
+            .values()
+            .filter(|step| matches!(step.state, State::Dispatched | State::Retrying { .. }))
+            .count();
+        // What was written before the cut is still there.
+        cut.files =
+            files.iter().rev().find(|(at, _)| *at <= commits).map(|(_, files)| files.clone()).unwrap_or_default();
+        cut.queue_lost();
+        assert!(cut.published.len() >= under_way, "{name} cut at {commits}");
+        cut.play();
+        assert_eq!(end(&cut), want, "{name} cut at {commits}");
+        let twice: Vec<&str> = cut.published_steps().into_iter().filter(|path| ended.contains(*path)).collect();
+        assert!(twice.is_empty(), "{name} cut at {commits} does {twice:?} twice");
+    }
+}
+
+fn catalogue(name: &str) -> String {
+    let path = format!("{}/../workflows/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_catalogue_recovers_from_every_cut() {
+    for (name, inputs) in [
+        ("logo-fleet", json!({})),
+        ("marketing-assets", json!({})),
+        ("product-photo", json!({})),
+        ("product-photo", json!({"photo": picture("mug.png")})),
+        ("web-ready", json!({"images": pictures(12)})),
+    ] {
+        let plan = plan_of(&catalogue(name));
+        every_cut(name, World::of(plan.clone(), inputs.clone(), |_| {}));
+        let mut retried = World::of(plan.clone(), inputs.clone(), |_| {});
+        let mut all = World::of(plan, inputs, |_| {});
+        all.finish();
+        for (at, path) in all.dispatched().into_iter().enumerate() {
+            retried = retried.fault(&path, at as u32 % 3, ErrorClass::ServerUnavailable);
+        }
+        every_cut(name, retried);
+    }
+}
+
+#[test]
+fn tolerated_failures_recover_from_every_cut() {
+    let images = json!({"images": pictures(12)});
+    let plan = plan_of(&catalogue("web-ready"));
+    let mut world = World::of(plan, images, |_| {});
+    for path in ["each[2]/resize", "each[5]/encode", "each[12]/grayscale"] {
+        world = world.fault(path, 99, ErrorClass::UnsupportedFormat);
+    }
+    every_cut("web-ready", world);
+    let world = World::new(&catalogue("logo-fleet")).fault("variants[3]", 99, ErrorClass::Network);
+    every_cut("logo-fleet", world);
+}
+
+#[test]
+fn a_failed_run_ends_as_failed_from_every_cut() {
+    for path in ["generate", "detect", "overlay"] {
+        every_cut("product-photo", World::new(&catalogue("product-photo")).fault(path, 99, ErrorClass::InvalidInput));
+    }
+}
+
+#[test]
+fn nested_fan_outs_recover_from_every_cut() {
+    let text = "steps:
+  - {id: a, uses: noop, with: {data: [1, 2, 3]}}
+  - id: x
+    for-each: steps.a.data
+    matrix: {k: [p, q]}
+    continue-on-error: true
+    max-parallel: 2
+    steps:
+      - {id: first, if: item != 2, uses: noop, with: {data: '${{ item }}'}}
+      - id: y
+        for-each: range(item)
+        steps:
+          - {id: deep, uses: noop, with: {data: '${{ number }}'}}
+          - {id: deeper, continue-on-error: true, uses: noop, with: {data: '${{ steps.deep.data }}'}}
+      - {id: last, uses: noop, with: {data: '${{ steps.y.results | map(attribute=\"data\") | list }}'}}
+  - id: z
+    for-each: steps.x.ok
+    uses: noop
+    with: {data: ['${{ item.data }}', '${{ item.matrix.k }}']}
+outputs:
+  all: ${{ steps.z.results | map(attribute='data') | list }}
+";
+    every_cut("nested", World::new(text));
+    let world = World::new(text)
+        .fault("x[3]/y[1]/deep", 2, ErrorClass::Timeout)
+        .fault("x[5]/y[2]/deep", 99, ErrorClass::InvalidInput)
+        .fault("x[6]/y[3]/deeper", 99, ErrorClass::InvalidInput)
+        .fault("z[2]", 1, ErrorClass::RateLimit);
+    every_cut("nested with failures", world);
+}
+
+#[test]
+fn a_resumed_run_recovers_from_every_cut() {
+    let mut world = World::new(&catalogue("marketing-assets")).fault("branded[2]/adjust", 99, ErrorClass::InvalidInput);
+    world.finish();
+    world.faults.clear();
+    let before = world.log.len();
+    world.files.clear();
+    world.resume(None);
+    let want = end(&world);
+    for commits in before + 1..=world.log.len() {
+        let mut cut = world.cut(commits);
+        cut.files.clone_from(&world.files);
+        cut.queue_lost();
+        cut.play();
+        assert_eq!(end(&cut), want, "cut at {commits}");
+    }
+}
+
+#[test]
+fn a_cancelled_run_stays_cancelled_from_every_cut() {
+    let mut world = World::new(&catalogue("marketing-assets"));
+    world.start();
+    for _ in 0..9 {
+        world.step();
+    }
+    let before = world.log.len();
+    world.apply(Event::Cancel { reason: "test".into() });
+    world.play();
+    for commits in before + 1..=world.log.len() {
+        let mut cut = world.cut(commits);
+        cut.queue_lost();
+        cut.play();
+        assert_eq!(cut.run_status(), world.run_status());
+        assert_eq!(cut.statuses(), world.statuses(), "cut at {commits}");
+    }
+}

@@ -1,0 +1,26 @@
+//! What is said between the parts of Darkroom: ids, errors, artifacts, the op and model catalogues, step messages,
+//! reports and documents.
+//!
+//! Plain serde types and tables, no I/O. Everything that crosses a process boundary or is stored is defined here.
+
+mod artifact;
+mod digest;
+mod document;
+mod error;
+mod id;
+mod message;
+pub mod model;
+pub mod op;
+mod path;
+mod status;
+mod time;
+
+pub use artifact::{Artifact, BoxPx, Kind};
+pub use digest::Sha256;
+pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, StepDocument};
+pub use error::{Act, ErrorClass, StepError};
+pub use id::{ParseRunIdError, RunId};
+pub use message::{Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION};
+pub use path::{StepPath, StepPathError};
+pub use status::{RunStatus, StepStatus};
+pub use time::{Duration, Timestamp};

@@ -1,0 +1,110 @@
+//! What coordinators and workers say to each other.
+//!
+//! On a broker these travel as MessagePack with field names; embedded they are handed over as they are.
+
+use crate::{Artifact, Duration, RunId, Sha256, StepError, StepPath};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of the messages that this release writes; it reads this one and the one before.
+pub const WIRE_VERSION: u8 = 1;
+
+/// Named JSON values, such as parameters and outputs.
+pub type Map = serde_json::Map<String, Value>;
+
+/// A run is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The run, which is in the store already.
+    pub run: RunId,
+}
+
+/// A step is to be done: everything that a worker needs to do one attempt of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepMessage {
+    /// The run that it belongs to.
+    pub run: RunId,
+    /// Which step instance it is.
+    pub path: StepPath,
+    /// Rises with each drop, resume or repetition of the step; reports of an older one are ignored.
+    pub generation: u32,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// What to do.
+    pub op: String,
+    /// Resolved parameters: no expressions are left in them. Artifacts are references.
+    pub params: Map,
+    /// How long this attempt may take.
+    pub timeout: Duration,
+    /// Where the primary output is saved, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save: Option<SaveTarget>,
+    /// What goes into the manifest.
+    pub provenance: Provenance,
+}
+
+/// Where an output is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaveTarget {
+    /// The path, relative to the output folder, with `/` between its parts; checked not to leave it.
+    pub path: String,
+    /// The output folder, absolute. Without one the file is only recorded under its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out: Option<String>,
+}
+
+/// Where a step comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The workflow's id.
+    pub workflow: String,
+    /// The digest of the definition.
+    pub definition: Sha256,
+}
+
+/// What a worker says of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run of the step.
+    pub run: RunId,
+    /// The step instance.
+    pub path: StepPath,
+    /// The generation from the message.
+    pub generation: u32,
+    /// The attempt from the message.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is done.
+    Succeeded(Succeeded),
+    /// It is not.
+    Failed(StepError),
+}
+
+/// What a done attempt gave.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Succeeded {
+    /// The outputs of the op, by name.
+    pub outputs: Map,
+    /// What was saved, if something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Saved>,
+    /// Said to people, such as parameters that were ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A file that was saved under a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    /// The path, relative to the output folder.
+    pub path: String,
+    /// What stands there.
+    pub artifact: Artifact,
+}

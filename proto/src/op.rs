@@ -1,0 +1,547 @@
+//! The op catalogue: the one table from which validation, the JSON Schema and the reference page are made.
+//!
+//! An op is what `uses:` names. Adding one is an entry here and a function in the worker.
+
+use crate::{Duration, Kind};
+
+/// An op: its parameters, its outputs and how it is run.
+#[derive(Debug)]
+pub struct OpSpec {
+    /// What `uses:` says, such as `image.crop`.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub summary: &'static str,
+    /// The pool whose workers run it.
+    pub pool: &'static str,
+    /// What `with:` may give.
+    pub params: &'static [ParamSpec],
+    /// What it gives.
+    pub outputs: &'static [OutputSpec],
+    /// Which output is *the* output: it is saved, gathered, and flows into the next step. Empty where nothing flows.
+    pub primary: &'static str,
+    /// How long one attempt may take unless the step says otherwise.
+    pub timeout: Duration,
+    /// A step of it that goes on in a workflow, ready to be pasted.
+    pub example: &'static str,
+}
+
+/// A parameter of an op.
+#[derive(Debug)]
+pub struct ParamSpec {
+    /// Its key under `with:`.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub summary: &'static str,
+    /// What it takes.
+    pub ty: ParamType,
+    /// Whether a step must give it (or have it wired).
+    pub required: bool,
+    /// What holds when it is not given, as JSON text. Empty when there is no single value.
+    pub default: &'static str,
+}
+
+/// What a parameter takes, with its limits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ParamType {
+    /// Text of at most this many characters.
+    Text {
+        /// The most characters.
+        max: usize,
+    },
+    /// A whole number.
+    Integer {
+        /// The least.
+        min: i64,
+        /// The most.
+        max: i64,
+    },
+    /// A number.
+    Number {
+        /// The least.
+        min: f64,
+        /// The most.
+        max: f64,
+    },
+    /// True or false.
+    Boolean,
+    /// One of these words.
+    Enum(&'static [&'static str]),
+    /// A model that has this capability, by its alias.
+    Model(&'static str),
+    /// A colour, `#rrggbb` or `#rrggbbaa`.
+    Color,
+    /// A proportion, such as `16:9`.
+    Aspect,
+    /// A span of time, such as `20ms`.
+    Duration,
+    /// A relative path to save to.
+    SavePath,
+    /// A rectangle `{x, y, w, h}` in pixels.
+    Box,
+    /// One artifact of this kind. It is wired from an earlier step when it is not given.
+    Artifact(Kind),
+    /// One artifact of any kind. Wired like the others.
+    AnyArtifact,
+    /// A list of pictures.
+    Images,
+    /// The `.results` of a fan-out.
+    Results,
+    /// A list of texts.
+    TextList,
+    /// Any JSON value.
+    Any,
+}
+
+/// An output of an op.
+#[derive(Debug)]
+pub struct OutputSpec {
+    /// Its name after `steps.<id>.`.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub summary: &'static str,
+    /// What it is.
+    pub ty: OutputType,
+}
+
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputType {
+    /// An artifact of this kind.
+    Artifact(Kind),
+    /// An artifact of the kind that came in.
+    SameArtifact,
+    /// Rectangles, best first.
+    Boxes,
+    /// A list of texts.
+    TextList,
+    /// A list of numbers.
+    NumberList,
+    /// Text.
+    Text,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// Any JSON value.
+    Any,
+}
+
+impl OpSpec {
+    /// The parameter of this name.
+    pub fn param(&self, name: &str) -> Option<&'static ParamSpec> {
+        self.params.iter().find(|param| param.name == name)
+    }
+
+    /// The output of this name.
+    pub fn output(&self, name: &str) -> Option<&'static OutputSpec> {
+        self.outputs.iter().find(|output| output.name == name)
+    }
+
+    /// The last word of the name, which is the id of a step that gives none.
+    pub fn last_word(&self) -> &'static str {
+        self.name.rsplit('.').next().unwrap_or(self.name)
+    }
+}
+
+/// The op of this name.
+pub fn find(name: &str) -> Option<&'static OpSpec> {
+    OPS.iter().find(|op| op.name == name)
+}
+
+/// Ops of the language that this release knows the names of and does not run yet.
+pub const LATER: &[&str] = &[
+    "sleep",
+    "wait.event",
+    "human.approve",
+    "http.request",
+    "notify.webhook",
+    "value",
+    "image.edit",
+    "image.upscale",
+    "image.remove-background",
+    "image.describe",
+    "image.style",
+    "video.generate",
+    "audio.speech",
+];
+
+/// The most pixels along one side of a picture that an op makes.
+pub const SIDE_MAX: i64 = 16_384;
+
+const fn required(name: &'static str, ty: ParamType, summary: &'static str) -> ParamSpec {
+    ParamSpec { name, summary, ty, required: true, default: "" }
+}
+
+const fn optional(name: &'static str, ty: ParamType, default: &'static str, summary: &'static str) -> ParamSpec {
+    ParamSpec { name, summary, ty, required: false, default }
+}
+
+const fn output(name: &'static str, ty: OutputType, summary: &'static str) -> OutputSpec {
+    OutputSpec { name, summary, ty }
+}
+
+const IMAGE: ParamSpec = required("image", ParamType::Artifact(Kind::Image), "the picture to work on");
+const IMAGE_OUT: OutputSpec = output("image", OutputType::Artifact(Kind::Image), "the picture that was made");
+const IMAGE_PASSED: OutputSpec = output("image", OutputType::Artifact(Kind::Image), "the picture that came in");
+const SIDE: ParamType = ParamType::Integer { min: 1, max: SIDE_MAX };
+const FORMATS: ParamType = ParamType::Enum(&["png", "jpeg", "webp"]);
+/// The nine places that a picture can lean towards.
+pub const GRAVITY: &[&str] =
+    &["center", "north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west"];
+const PROMPT: ParamType = ParamType::Text { max: 32_000 };
+const MINUTE: Duration = Duration::from_secs(60);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+/// Every op, in the order of the reference page.
+pub static OPS: &[OpSpec] = &[
+    OpSpec {
+        name: "image.generate",
+        summary: "Makes a picture from words.",
+        pool: "api",
+        params: &[
+            required("prompt", PROMPT, "what the picture shows"),
+            optional("model", ParamType::Model("image.generate"), "\"local\"", "who makes it"),
+            optional("negative-prompt", PROMPT, "", "what it should not show"),
+            optional(
+                "seed",
+                ParamType::Integer { min: 0, max: 4_294_967_295 },
+                "0",
+                "the same seed gives the same picture, where the model can",
+            ),
+            optional("width", ParamType::Integer { min: 64, max: 4_096 }, "1024", "pixels across"),
+            optional("height", ParamType::Integer { min: 64, max: 4_096 }, "1024", "pixels down"),
+            optional("steps", ParamType::Integer { min: 1, max: 200 }, "", "how many steps the model takes"),
+            optional(
+                "guidance",
+                ParamType::Number { min: 0.0, max: 50.0 },
+                "",
+                "how closely the model follows the prompt",
+            ),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: TEN_MINUTES,
+        example: "uses: image.generate\nwith:\n  model: flux-pro\n  prompt: a coffee mug on a wooden table\n  seed: 42\n",
+    },
+    OpSpec {
+        name: "image.detect",
+        summary: "Finds things in a picture and gives their boxes, the best first.",
+        pool: "api",
+        params: &[
+            IMAGE,
+            optional(
+                "target",
+                ParamType::Text { max: 1_000 },
+                "",
+                "what to look for; not given, the most striking thing",
+            ),
+            optional("model", ParamType::Model("image.detect"), "\"detect\"", "who looks"),
+            optional(
+                "min-score",
+                ParamType::Number { min: 0.0, max: 1.0 },
+                "0",
+                "leave out what is less certain than this",
+            ),
+            optional("max", ParamType::Integer { min: 1, max: 100 }, "5", "the most boxes to give"),
+            optional("allow-empty", ParamType::Boolean, "false", "finding nothing is no error"),
+        ],
+        outputs: &[
+            output("boxes", OutputType::Boxes, "where they are: `{x, y, w, h}` in pixels of the upright picture"),
+            output("labels", OutputType::TextList, "what they are"),
+            output("scores", OutputType::NumberList, "how certain that is, from 0 to 1"),
+            IMAGE_PASSED,
+        ],
+        primary: "image",
+        timeout: TEN_MINUTES,
+        example: "uses: image.detect\nwith:\n  target: coffee mug\n",
+    },
+    OpSpec {
+        name: "image.crop",
+        summary: "Cuts a part out: a box with padding, or the largest part of a proportion.",
+        pool: "image",
+        params: &[
+            IMAGE,
+            optional(
+                "box",
+                ParamType::Box,
+                "",
+                "the part to keep; the first box of the nearest `image.detect` when neither it nor `aspect` is given",
+            ),
+            optional(
+                "padding",
+                ParamType::Integer { min: 0, max: SIDE_MAX },
+                "0",
+                "pixels to keep around the box, as far as the picture goes",
+            ),
+            optional("aspect", ParamType::Aspect, "", "width to height, such as `16:9`; instead of a box"),
+            optional(
+                "focus",
+                ParamType::Enum(&["auto", "center", "north", "east", "south", "west"]),
+                "\"auto\"",
+                "what to keep with `aspect`: `auto` keeps what strikes the eye",
+            ),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.crop\nwith:\n  aspect: \"16:9\"\n  focus: auto\n",
+    },
+    OpSpec {
+        name: "image.resize",
+        summary: "Changes the size. With one side the other follows.",
+        pool: "image",
+        params: &[
+            IMAGE,
+            optional("width", SIDE, "", "pixels across; `width`, `height` or both must be given"),
+            optional("height", SIDE, "", "pixels down"),
+            optional(
+                "fit",
+                ParamType::Enum(&["cover", "inside", "exact", "pad"]),
+                "\"cover\"",
+                "with both sides: `cover` fills them and cuts what sticks out, `inside` fits into them, `exact` distorts, `pad` fits into them and fills up with `background`",
+            ),
+            optional(
+                "focus",
+                ParamType::Enum(&["auto", "center", "north", "east", "south", "west"]),
+                "\"center\"",
+                "what `cover` keeps",
+            ),
+            optional("background", ParamType::Color, "\"#ffffff\"", "what `pad` fills up with"),
+            optional("enlarge", ParamType::Boolean, "true", "whether a smaller picture grows"),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.resize\nwith:\n  width: 1024\n  height: 1024\n",
+    },
+    OpSpec {
+        name: "image.overlay",
+        summary: "Lays one picture over another, at a position or towards an edge.",
+        pool: "image",
+        params: &[
+            IMAGE,
+            required("overlay", ParamType::Artifact(Kind::Image), "the picture to lay on top; it is never wired"),
+            optional(
+                "x",
+                ParamType::Integer { min: -SIDE_MAX, max: SIDE_MAX },
+                "",
+                "pixels from the left edge to the overlay's; with `y`, instead of `gravity`",
+            ),
+            optional(
+                "y",
+                ParamType::Integer { min: -SIDE_MAX, max: SIDE_MAX },
+                "",
+                "pixels from the top edge to the overlay's",
+            ),
+            optional("gravity", ParamType::Enum(GRAVITY), "\"center\"", "where it goes without `x` and `y`"),
+            optional(
+                "margin",
+                ParamType::Integer { min: 0, max: SIDE_MAX },
+                "0",
+                "pixels between it and the edges that it leans to",
+            ),
+            optional("opacity", ParamType::Number { min: 0.0, max: 1.0 }, "1", "0 is invisible, 1 is solid"),
+            optional("scale", ParamType::Number { min: 0.01, max: 16.0 }, "1", "times the overlay's own size"),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.overlay\nwith:\n  overlay: ${{ inputs.logo }}\n  gravity: south-east\n  margin: 40\n",
+    },
+    OpSpec {
+        name: "image.grayscale",
+        summary: "Takes the colour out.",
+        pool: "image",
+        params: &[IMAGE],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.grayscale\n",
+    },
+    OpSpec {
+        name: "image.adjust",
+        summary: "Changes brightness, contrast, saturation and gamma. 1 leaves a value as it is.",
+        pool: "image",
+        params: &[
+            IMAGE,
+            optional("brightness", ParamType::Number { min: 0.0, max: 10.0 }, "1", "times the light"),
+            optional("contrast", ParamType::Number { min: 0.0, max: 10.0 }, "1", "times the distance from middle grey"),
+            optional("saturation", ParamType::Number { min: 0.0, max: 10.0 }, "1", "times the colour; 0 is grey"),
+            optional("gamma", ParamType::Number { min: 0.1, max: 10.0 }, "1", "more than 1 lightens the shadows"),
+            optional("auto-white-balance", ParamType::Boolean, "false", "make what should be grey grey"),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.adjust\nwith:\n  contrast: 1.05\n  saturation: 1.1\n",
+    },
+    OpSpec {
+        name: "image.encode",
+        summary: "Writes the picture in a format.",
+        pool: "image",
+        params: &[
+            IMAGE,
+            required("format", FORMATS, "the format"),
+            optional("quality", ParamType::Integer { min: 1, max: 100 }, "85", "of JPEG and of lossy WebP"),
+            optional("lossless", ParamType::Boolean, "false", "WebP without loss; PNG always is, JPEG never"),
+            optional(
+                "background",
+                ParamType::Color,
+                "\"#ffffff\"",
+                "what shows through where JPEG can't be transparent",
+            ),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.encode\nwith:\n  format: webp\n  quality: 85\n",
+    },
+    OpSpec {
+        name: "image.contact-sheet",
+        summary: "Puts many pictures on one labelled sheet.",
+        pool: "image",
+        params: &[
+            optional(
+                "results",
+                ParamType::Results,
+                "",
+                "the `.results` of a fan-out, labelled by its matrix or items; `results` or `images` must be given",
+            ),
+            optional("images", ParamType::Images, "", "the pictures, with `labels`"),
+            optional("labels", ParamType::TextList, "", "a label for each of `images`"),
+            optional(
+                "columns",
+                ParamType::Integer { min: 1, max: 100 },
+                "",
+                "how many side by side; not given, a sheet about as wide as high, or one row for each value of a matrix of two keys",
+            ),
+            optional(
+                "cell",
+                ParamType::Integer { min: 32, max: 2_048 },
+                "320",
+                "pixels of the side that a picture is fitted into",
+            ),
+            optional("background", ParamType::Color, "\"#ffffff\"", "the sheet's colour"),
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.contact-sheet\nwith:\n  results: ${{ steps.variants.results }}\n",
+    },
+    OpSpec {
+        name: "image.info",
+        summary: "Tells what a picture is.",
+        pool: "image",
+        params: &[IMAGE],
+        outputs: &[
+            output("width", OutputType::Number, "pixels across, upright"),
+            output("height", OutputType::Number, "pixels down, upright"),
+            output("media_type", OutputType::Text, "such as `image/png`"),
+            output("bytes", OutputType::Number, "size of the file"),
+            output("alpha", OutputType::Boolean, "whether it can be transparent"),
+            output("frames", OutputType::Number, "1 for a still"),
+            output("profile", OutputType::Text, "the name of its colour profile, or empty"),
+            IMAGE_PASSED,
+        ],
+        primary: "image",
+        timeout: MINUTE,
+        example: "uses: image.info\n",
+    },
+    OpSpec {
+        name: "save",
+        summary: "Saves a file under the run's output folder. The extension decides a picture's format.",
+        pool: "image",
+        params: &[
+            required("file", ParamType::AnyArtifact, "what to save"),
+            required("path", ParamType::SavePath, "where, relative to `--out`; ending in `/` it keeps the file's name"),
+        ],
+        outputs: &[
+            output("path", OutputType::Text, "where it was saved, relative to `--out`"),
+            output("file", OutputType::SameArtifact, "what was saved"),
+        ],
+        primary: "file",
+        timeout: MINUTE,
+        example: "uses: save\nwith:\n  path: ./output/final.png\n",
+    },
+    OpSpec {
+        name: "noop",
+        summary: "Does nothing and passes `data` on; what benchmarks run.",
+        pool: "image",
+        params: &[
+            optional("data", ParamType::Any, "null", "passed on"),
+            optional("step-time", ParamType::Duration, "\"0ms\"", "how long to take"),
+        ],
+        outputs: &[output("data", OutputType::Any, "what came in")],
+        primary: "",
+        timeout: TEN_MINUTES,
+        example: "uses: noop\nwith:\n  data: hello\n",
+    },
+    OpSpec {
+        name: "fail",
+        summary: "Fails on purpose, to try out what a workflow does then.",
+        pool: "image",
+        params: &[
+            optional(
+                "class",
+                ParamType::Enum(FAIL_CLASSES),
+                "\"invalid_input\"",
+                "the class of the error; `panic` makes the worker panic",
+            ),
+            optional("message", ParamType::Text { max: 1_000 }, "\"failed on purpose\"", "what the error says"),
+            optional(
+                "times",
+                ParamType::Integer { min: 1, max: 1_000 },
+                "",
+                "fail only so many attempts, then pass; not given, always",
+            ),
+            optional("data", ParamType::Any, "null", "passed on when it passes"),
+        ],
+        outputs: &[output("data", OutputType::Any, "what came in")],
+        primary: "",
+        timeout: MINUTE,
+        example: "uses: fail\nwith:\n  class: server_unavailable\n  times: 2\n",
+    },
+];
+
+const FAIL_CLASSES: &[&str] = &[
+    "rate_limit",
+    "quota_exceeded",
+    "timeout",
+    "invalid_key",
+    "server_unavailable",
+    "network",
+    "content_rejected",
+    "invalid_input",
+    "unsupported_format",
+    "model_not_found",
+    "too_large",
+    "missing_parameter",
+    "workflow_error",
+    "panic",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_consistent() {
+        for op in OPS {
+            assert_eq!(OPS.iter().filter(|other| other.name == op.name).count(), 1, "{} stands twice", op.name);
+            assert!(!LATER.contains(&op.name), "{} is here already", op.name);
+            assert!(op.primary.is_empty() || op.output(op.primary).is_some(), "{}: primary", op.name);
+            assert!(op.example.starts_with(&format!("uses: {}\n", op.name)), "{}: example", op.name);
+            for param in op.params {
+                assert!(!param.required || param.default.is_empty(), "{}.{}", op.name, param.name);
+                if !param.default.is_empty() {
+                    assert!(
+                        serde_json::from_str::<serde_json::Value>(param.default).is_ok(),
+                        "{}.{}",
+                        op.name,
+                        param.name
+                    );
+                }
+            }
+        }
+    }
+}

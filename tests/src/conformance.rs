@@ -1,0 +1,4 @@
+//! The rules of the seams: one function for each, named by what it claims, for any backend.
+
+pub mod queue;
+pub mod store;

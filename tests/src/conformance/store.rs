@@ -1,0 +1,120 @@
+//! The rules of [`Store`]: call [`store_conformance!`](crate::store_conformance) for each backend.
+//!
+//! Every rule gets a [`Subject`]: a store of its own, empty, with [`SHARDS`] shards, and a way to let time pass in it.
+
+mod commits;
+mod ownership;
+mod reads;
+mod sets;
+
+pub use commits::*;
+pub use ownership::*;
+pub use reads::*;
+pub use sets::*;
+
+use crate::poll::until;
+use crate::sample::{command, commit, new_run, run, summary};
+use darkroom_backend::{
+    Committed, Created, Definition, Epoch, Event, RunFilter, SavedRecord, Shard, Store, StoreError,
+};
+use darkroom_proto::{Artifact, ErrorClass, RunId, RunStatus, Sha256, StepError, Timestamp};
+use std::time::Duration;
+
+/// How many shards the stores of the suite have.
+pub const SHARDS: u16 = 4;
+
+const S0: Shard = Shard(0);
+const S1: Shard = Shard(1);
+const LEASE: Duration = Duration::from_secs(60);
+
+/// A store to put to the test.
+pub trait Subject {
+    /// What it is.
+    type Store: Store;
+
+    /// An empty store with [`SHARDS`] shards; the same one on every call.
+    fn store(&self) -> Self::Store;
+
+    /// The shortest lease that its clock tells from none.
+    fn short_lease(&self) -> Duration;
+
+    /// Lets at least this much time pass for leases, if time can be moved.
+    fn pass(&self, time: Duration);
+}
+
+async fn owned<S: Store>(store: &S, shard: Shard) -> Epoch {
+    store.acquire(shard, "a", LEASE).await.unwrap().expect("nobody owns the shard of a new store")
+}
+
+/// A store whose shard 0 is owned, with one run in it.
+async fn with_run<S: Store>(store: &S, number: u32) -> (Epoch, RunId) {
+    let id = run(S0, SHARDS, number);
+    assert_eq!(store.create(&[new_run(id, number)]).await.unwrap(), [Created::Created]);
+    (owned(store, S0).await, id)
+}
+
+fn all() -> RunFilter {
+    RunFilter { limit: 1_000, ..RunFilter::default() }
+}
+
+async fn listed<S: Store>(store: &S, filter: RunFilter) -> Vec<RunId> {
+    store.list(&filter).await.unwrap().into_iter().map(|(run, _)| run).collect()
+}
+
+/// One test for each rule of the suite; `$subject` is an expression that makes a new [`Subject`].
+#[macro_export]
+macro_rules! store_conformance {
+    ($backend:ident, $subject:expr) => {
+        mod $backend {
+            use super::*;
+            $crate::store_conformance! { @rules $subject;
+                time_never_goes_back
+                a_definition_is_kept_once
+                a_created_run_is_active_at_version_1
+                an_unknown_run_loads_as_none
+                creating_a_run_twice_leaves_it_as_it_is
+                a_commit_changes_what_it_says
+                fields_are_sorted_by_name
+                commit_of_an_old_version_conflicts
+                commit_of_an_unknown_run_conflicts_with_0
+                repeating_a_commit_changes_nothing
+                commits_of_a_batch_stand_for_themselves
+                of_two_commits_of_one_version_one_wins
+                a_shard_has_one_owner
+                the_epoch_rises_with_each_owner
+                an_owner_that_acquires_again_fences_its_former_self
+                old_epoch_is_fenced
+                a_commit_without_ownership_is_fenced
+                a_lease_ends_by_itself
+                renewing_keeps_the_shard
+                a_released_shard_is_free
+                a_run_is_active_until_it_ends
+                active_runs_come_oldest_first
+                a_run_is_dirty_until_its_effects_are_performed
+                performed_effects_of_an_old_version_forget_nothing
+                an_ended_run_stays_dirty_until_performed
+                effects_replace_those_of_the_last_commit
+                effects_may_be_performed_with_their_commit
+                due_runs_come_most_overdue_first
+                the_due_time_is_replaced
+                a_command_waits_until_a_commit_applies_it
+                posting_a_command_twice_is_posting_it_once
+                a_refused_commit_leaves_its_commands
+                events_are_numbered_without_gaps
+                runs_are_listed_newest_first
+                lists_are_filtered
+                saved_files_are_found_by_scope
+                what_is_too_large_is_refused
+                what_is_just_within_its_limit_is_kept
+            }
+        }
+    };
+    (@rules $subject:expr; $($rule:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                $crate::conformance::store::$rule($subject).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,7 @@
+//! Tests across crates: one conformance suite for each seam, run over every backend.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
+pub mod conformance;
+pub mod poll;
+pub mod sample;

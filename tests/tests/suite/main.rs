@@ -1,0 +1,11 @@
+//! All tests across crates, as one binary: linking one is quicker than linking many.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
+mod artifacts;
+mod house;
+mod kill_store;
+mod pages;
+mod queue;
+mod socket;
+mod store;

@@ -1,0 +1,16 @@
+//! Who works: takes steps, does them, reports. Keeps nothing between steps.
+//!
+//! [`media`] knows pictures and nothing of steps, [`local`] is the provider without keys, [`ops`] binds the parameters of
+//! a step to both, and [`Worker`] is the loop around them.
+
+mod begun;
+pub mod local;
+pub mod media;
+pub mod ops;
+mod routes;
+mod service;
+mod workbench;
+
+pub use routes::Routes;
+pub use service::Worker;
+pub use workbench::Workbench;

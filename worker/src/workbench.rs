@@ -1,0 +1,141 @@
+//! What a worker has at hand for a step: the files, the pictures of the steps before, the providers.
+
+use crate::begun::Begun;
+use crate::local;
+use crate::media::{Layout, Limits, Picture};
+use crate::ops::{self, Context, Files, NewFile, PixelCache};
+use crate::routes::Routes;
+use darkroom_backend::{Artifacts, Details};
+use darkroom_proto::{Artifact, RunId, StepError, StepMessage, StepPath, Succeeded};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// How many bytes of decoded pictures are kept for the next step.
+const CACHE_BYTES_MAX: usize = 96 << 20;
+
+/// The folder with the marks of steps that are being done.
+const BEGUN: &str = "begun";
+
+/// Does steps. Every worker of a process shares one.
+#[derive(Debug)]
+pub struct Workbench {
+    files: Stored,
+    cache: PixelCache,
+    staging: PathBuf,
+    begun: Begun,
+    routes: Routes,
+}
+
+/// The artifact store, as ops see it.
+#[derive(Debug)]
+struct Stored(Artifacts);
+
+impl Files for Stored {
+    fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, StepError> {
+        Ok(self.0.get(artifact)?)
+    }
+
+    fn store(&self, file: NewFile) -> Result<Artifact, StepError> {
+        let details = Details {
+            media_type: file.media_type.to_owned(),
+            name: file.name,
+            width: file.width,
+            height: file.height,
+            duration: None,
+        };
+        Ok(self.0.put(&file.bytes, &details)?)
+    }
+}
+
+impl Workbench {
+    /// A workbench over an artifact store. Unfinished files, and marks of the steps that are being done, lie in `folder`.
+    pub fn new(artifacts: Artifacts, folder: &Path, routes: Routes) -> Workbench {
+        Workbench {
+            files: Stored(artifacts),
+            cache: PixelCache::new(CACHE_BYTES_MAX),
+            staging: folder.join("staging"),
+            begun: Begun::new(folder.join(BEGUN)),
+            routes,
+        }
+    }
+
+    /// The steps that were being done over this folder when a process was killed. They are told once.
+    pub fn interrupted(folder: &Path) -> Vec<(RunId, StepPath)> {
+        Begun::take(&folder.join(BEGUN))
+    }
+
+    /// Removes what processes that were killed left half written in the staging folder. Files of processes that are
+    /// alive stay.
+    pub fn clear_leftovers(&self) {
+        ops::clear_leftovers(&self.staging);
+    }
+
+    /// Does one attempt of a step, and keeps its manifest if it made a file. Blocks.
+    ///
+    /// # Errors
+    /// When the op fails, or what it made can't be kept.
+    pub fn perform(&self, message: &StepMessage) -> Result<Succeeded, StepError> {
+        let _mark = self.begun.mark(message);
+        let succeeded = ops::run(message, &self.context())?;
+        let made = succeeded.outputs.values().any(|value| Artifact::from_value(value).is_some());
+        if made || succeeded.saved.is_some() {
+            let manifest = manifest(message, &succeeded);
+            self.files.0.put_manifest(
+                message.run,
+                &message.path,
+                message.generation,
+                manifest.to_string().as_bytes(),
+            )?;
+        }
+        Ok(succeeded)
+    }
+
+    /// What ops get to see of it.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            files: &self.files,
+            cache: &self.cache,
+            limits: Limits::default(),
+            focus: strikes_the_eye,
+            staging: &self.staging,
+            routes: self.routes,
+        }
+    }
+}
+
+/// The point of a picture that the eye goes to first.
+fn strikes_the_eye(picture: &Picture) -> (f32, f32) {
+    local::focus(&rgb(picture))
+}
+
+/// A picture as the local provider looks at it: without transparency, on white.
+pub(crate) fn rgb(picture: &Picture) -> image::RgbImage {
+    let opaque = picture.flattened(crate::media::Color::WHITE).to_layout(Layout::Rgb);
+    image::RgbImage::from_raw(opaque.width(), opaque.height(), opaque.pixels().to_vec()).unwrap_or_default()
+}
+
+/// Where a file comes from, and what is needed to record the step again if the state is lost.
+fn manifest(message: &StepMessage, succeeded: &Succeeded) -> Value {
+    let mut manifest = json!({
+        "v": 1,
+        "run": message.run,
+        "step": message.path,
+        "generation": message.generation,
+        "attempt": message.attempt,
+        "workflow": message.provenance.workflow,
+        "definition": message.provenance.definition,
+        "op": message.op,
+        "params": message.params,
+        "outputs": succeeded.outputs,
+        "cost": 0.0,
+    });
+    if matches!(message.op.as_str(), "image.generate" | "image.detect") {
+        // Made here: nobody is to take it for what the model would have made.
+        manifest["provider"] = json!("local");
+        manifest["preview"] = json!(true);
+    }
+    if let Some(saved) = &succeeded.saved {
+        manifest["saved"] = json!(saved);
+    }
+    manifest
+}
