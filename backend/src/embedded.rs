@@ -1,6 +1,7 @@
 //! The backend of one process: state in one transactional file, the queue in memory.
 
 mod file;
+mod fleet;
 mod layout;
 mod limits;
 mod lines;

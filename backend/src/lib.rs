@@ -15,6 +15,6 @@ pub use embedded::{
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
 pub use store::{
-    Command, Commit, Committed, Created, Definition, Epoch, Event, NewRun, RunFilter, RunSummary, SavedRecord, Shard,
-    Store, StoreError, StoredRun,
+    Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
+    SavedRecord, Shard, Store, StoreError, StoredRun, Token,
 };

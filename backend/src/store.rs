@@ -1,6 +1,6 @@
 //! The seam to what is kept: runs, their events, definitions, the inbox, and who owns which shard.
 
-use darkroom_proto::{Artifact, RunId, RunStatus, Sha256, Timestamp};
+use darkroom_proto::{Artifact, RunId, RunStatus, Sha256, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -26,6 +26,8 @@ pub struct NewRun {
     pub fields: Vec<(String, Vec<u8>)>,
     /// Its first events.
     pub events: Vec<Vec<u8>>,
+    /// When its owner looks at it even if no message about it arrives.
+    pub due: Option<Timestamp>,
 }
 
 /// Whether a run was created.
@@ -162,6 +164,47 @@ pub struct Command {
     pub run: RunId,
     /// What is to be done, encoded by the caller.
     pub body: Vec<u8>,
+}
+
+/// What a process of the fleet does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// It decides.
+    Coordinator,
+    /// It works.
+    Worker,
+}
+
+/// A process that takes part in the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, of no other process at the same time.
+    pub id: String,
+    /// What it says of itself, encoded by itself.
+    pub info: Vec<u8>,
+}
+
+/// A fencing token: the time of a claim in microseconds. Compared for equality only, so that it never repeats, not even
+/// after the store was set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub u64);
+
+/// A step that a worker took into its hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The step.
+    pub step: StepPath,
+    /// Its generation.
+    pub generation: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// The worker's id among the members.
+    pub worker: String,
+    /// What the worker shows before it does what can't be undone.
+    pub token: Token,
+    /// When.
+    pub since: Timestamp,
 }
 
 /// Which runs to list.
@@ -316,4 +359,41 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// The files that were saved in a scope.
     fn saved(&self, scope: Sha256, limit: usize) -> impl Future<Output = Result<Vec<SavedRecord>, StoreError>> + Send;
+
+    /// Says that a process takes part, for `ttl`; says it again before that ends.
+    fn announce(
+        &self,
+        role: Role,
+        member: &Member,
+        ttl: std::time::Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes a process off the members before its `ttl` ends.
+    fn leave(&self, role: Role, id: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The processes of a role that take part, sorted by id.
+    fn members(&self, role: Role) -> impl Future<Output = Result<Vec<Member>, StoreError>> + Send;
+
+    /// Takes a step into a worker's hands: whoever received its message last has it, and every earlier token of the step
+    /// is void.
+    fn claim(
+        &self,
+        run: RunId,
+        step: &StepPath,
+        generation: u32,
+        attempt: u32,
+        worker: &str,
+    ) -> impl Future<Output = Result<Token, StoreError>> + Send;
+
+    /// Whether nobody has claimed the step since the token was given.
+    fn holds(
+        &self,
+        run: RunId,
+        step: &StepPath,
+        generation: u32,
+        token: Token,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The latest claim of each step of a run, sorted by step. The commit that ends the run forgets them.
+    fn claims(&self, run: RunId) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send;
 }

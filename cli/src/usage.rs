@@ -51,8 +51,14 @@ pub(crate) async fn durable_commit_ms(store: &EmbeddedStore) -> Result<f64, Fail
         step: None,
         error: None,
     };
-    let new =
-        NewRun { run, summary, head: vec![0; 200], fields: vec![("step:s1".into(), vec![0; 300])], events: Vec::new() };
+    let new = NewRun {
+        run,
+        summary,
+        head: vec![0; 200],
+        fields: vec![("step:s1".into(), vec![0; 300])],
+        events: Vec::new(),
+        due: None,
+    };
     let began = Instant::now();
     store.create(&[new]).await?;
     Ok(began.elapsed().as_secs_f64() * 1_000.0)

@@ -9,8 +9,11 @@ use darkroom_backend::{
 };
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Run, Spec};
-use darkroom_proto::{RunId, Sha256, Start};
+use darkroom_proto::{Duration, RunId, Sha256, Start};
 use std::sync::Arc;
+
+/// How long after its creation a run is looked at that nobody has started.
+const WATCH: Duration = Duration::from_secs(30);
 
 /// Hands in runs and commands.
 #[derive(Debug, Clone)]
@@ -91,6 +94,8 @@ impl<S: Store, Q: Queue> Desk<S, Q> {
                 head: encode_head(&run.head)?,
                 fields: vec![spec_field(&submission.spec)?],
                 events: Vec::new(),
+                // Found by the owner if the message that starts it is lost.
+                due: Some(submission.spec.created_at.after(WATCH)),
             });
         }
         let created = self.store.create(&runs).await?;

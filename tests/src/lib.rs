@@ -5,3 +5,4 @@
 pub mod conformance;
 pub mod poll;
 pub mod sample;
+pub mod servers;

@@ -46,6 +46,7 @@ pub fn new_run(run: RunId, number: u32) -> NewRun {
         head: b"head 1".to_vec(),
         fields: vec![("inputs".into(), b"inputs".to_vec())],
         events: vec![b"created".to_vec()],
+        due: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The file of an [`EmbeddedStore`](super::EmbeddedStore): opening it, and who owns which of its shards.
 
+use super::fleet::Fleet;
 use super::layout::{IndexEntry, Record};
 use super::sets::{Lease, OpenRun, Sets};
 use super::tables;
@@ -25,6 +26,7 @@ pub(super) struct StateFile {
     database: Database,
     clock: Clock,
     sets: Vec<Mutex<Sets>>,
+    fleet: Mutex<Fleet>,
     /// Held over a write and the change of the sets that follows from it, so that both happen in the same order.
     turn: Mutex<()>,
 }
@@ -59,7 +61,7 @@ impl StateFile {
             std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(unavailable)?;
         }
         let sets = std::iter::repeat_with(Mutex::default).take(usize::from(shards.max(1))).collect();
-        let file = Self { path, database, clock, sets, turn: Mutex::new(()) };
+        let file = Self { path, database, clock, sets, fleet: Mutex::default(), turn: Mutex::new(()) };
         file.prepare()?;
         file.rebuild()?;
         Ok(file)
@@ -142,6 +144,11 @@ impl StateFile {
 
     pub(super) fn read(&self) -> Result<redb::ReadTransaction, StoreError> {
         self.database.begin_read().map_err(failed)
+    }
+
+    /// Who takes part and has claimed what.
+    pub(super) fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sets of a shard.

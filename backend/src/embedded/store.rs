@@ -2,10 +2,10 @@
 
 use super::file::StateFile;
 use crate::{
-    Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, NewRun, RunFilter, RunSummary, SavedRecord,
-    Shard, Store, StoreError, StoredRun,
+    Claim, Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter,
+    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, Token,
 };
-use darkroom_proto::{RunId, Sha256, Timestamp};
+use darkroom_proto::{RunId, Sha256, StepPath, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,5 +146,38 @@ impl Store for EmbeddedStore {
 
     async fn saved(&self, scope: Sha256, limit: usize) -> Result<Vec<SavedRecord>, StoreError> {
         self.blocking(move |file| file.saved(scope, limit)).await
+    }
+
+    async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {
+        self.file.fleet().announce(role, member, self.file.now(), ttl);
+        Ok(())
+    }
+
+    async fn leave(&self, role: Role, id: &str) -> Result<(), StoreError> {
+        self.file.fleet().leave(role, id);
+        Ok(())
+    }
+
+    async fn members(&self, role: Role) -> Result<Vec<Member>, StoreError> {
+        Ok(self.file.fleet().members(role, self.file.now()))
+    }
+
+    async fn claim(
+        &self,
+        run: RunId,
+        step: &StepPath,
+        generation: u32,
+        attempt: u32,
+        worker: &str,
+    ) -> Result<Token, StoreError> {
+        Ok(self.file.fleet().claim(run, step, generation, attempt, worker, self.file.now()))
+    }
+
+    async fn holds(&self, run: RunId, step: &StepPath, generation: u32, token: Token) -> Result<bool, StoreError> {
+        Ok(self.file.fleet().holds(run, step, generation, token))
+    }
+
+    async fn claims(&self, run: RunId) -> Result<Vec<Claim>, StoreError> {
+        Ok(self.file.fleet().claims(run))
     }
 }

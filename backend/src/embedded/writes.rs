@@ -109,7 +109,7 @@ impl StateFile {
                     version: 1,
                     commit_id: 0,
                     last_event: new.events.len() as u64,
-                    due: None,
+                    due: new.due,
                     summary: new.summary.clone(),
                     head: &new.head,
                     outbox: &[],
@@ -181,6 +181,9 @@ impl StateFile {
         }
         let mut sets = self.sets(shard)?;
         for (run, open) in changed {
+            if !open.active {
+                self.fleet().forget(run);
+            }
             sets.put(run, open);
         }
         for &(run, version) in performed {

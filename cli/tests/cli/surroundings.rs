@@ -86,7 +86,7 @@ async fn a_run_that_a_newer_release_wrote_is_told_as_that() {
         let (_, summary) = store.list(&RunFilter { limit: 1, ..RunFilter::default() }).await.unwrap().remove(0);
         let run = RunId::new(summary.updated_at, [7; 10]);
         let head = vec![9, 1, 2, 3];
-        let new = NewRun { run, summary, head, fields: Vec::new(), events: Vec::new() };
+        let new = NewRun { run, summary, head, fields: Vec::new(), events: Vec::new(), due: None };
         store.create(&[new]).await.unwrap();
     }
     folder.run(&["list"]).expect(0).prints(&["one"]);
