@@ -30,7 +30,7 @@ pub(crate) fn artifacts(settings: &Settings) -> Result<Artifacts, Failure> {
 }
 
 /// How long the state may still be held by a process that only looks, was just killed, or is just starting or ending.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The state for writing. While a run is under way here it is that run's.
 pub(crate) async fn store(state: &Path) -> Result<EmbeddedStore, Failure> {

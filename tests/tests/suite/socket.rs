@@ -38,7 +38,7 @@ async fn a_guest_reads_what_the_owner_reads() {
     let (store, runs) = filled(dir.path()).await;
     let server = serve(store.clone(), &Reader::socket(dir.path())).unwrap();
     let guest = Reader::open(dir.path()).await.unwrap();
-    assert!(matches!(guest, Reader::Guest(_)));
+    assert!(guest.is_guest());
     for filter in [all(), RunFilter { before: Some(runs[2]), workflow: Some("product-shots".into()), ..all() }] {
         assert_eq!(guest.list(&filter).await.unwrap(), store.list(&filter).await.unwrap());
     }
@@ -52,6 +52,19 @@ async fn a_guest_reads_what_the_owner_reads() {
     guest.post(&sample::command(runs[0], "cancel")).await.unwrap();
     assert_eq!(store.inbox(Shard(0)).await.unwrap(), [sample::command(runs[0], "cancel")]);
     server.close().await;
+}
+
+#[tokio::test]
+async fn a_guest_whose_owner_ends_reads_the_file_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, runs) = filled(dir.path()).await;
+    let server = serve(store.clone(), &Reader::socket(dir.path())).unwrap();
+    let guest = Reader::open(dir.path()).await.unwrap();
+    assert!(guest.is_guest());
+    server.close().await;
+    drop(store);
+    assert_eq!(guest.list(&all()).await.unwrap().len(), runs.len());
+    assert!(!guest.is_guest());
 }
 
 #[tokio::test]
@@ -85,7 +98,7 @@ async fn without_an_owner_the_reader_opens_the_file() {
     let (store, runs) = filled(dir.path()).await;
     drop(store);
     let reader = Reader::open(dir.path()).await.unwrap();
-    assert!(matches!(reader, Reader::Owner(_)));
+    assert!(!reader.is_guest());
     assert_eq!(reader.list(&all()).await.unwrap().len(), 3);
     assert_eq!(reader.load(runs[0]).await.unwrap().unwrap().version, 2);
 }
@@ -140,7 +153,7 @@ async fn a_path_longer_than_a_socket_address_works() {
     let server = serve(store, &Reader::socket(&deep)).unwrap();
     assert!(Reader::socket(&deep).exists());
     let guest = Reader::open(&deep).await.unwrap();
-    assert!(matches!(guest, Reader::Guest(_)));
+    assert!(guest.is_guest());
     assert_eq!(guest.list(&all()).await.unwrap().len(), 3);
     server.close().await;
     assert!(!Reader::socket(&deep).exists());
@@ -156,7 +169,7 @@ async fn the_reader_waits_for_an_owner_that_is_just_ending() {
         drop(store);
     };
     let (reader, ()) = tokio::join!(Reader::open(dir.path()), ending);
-    assert!(matches!(reader.unwrap(), Reader::Owner(_)));
+    assert!(!reader.unwrap().is_guest());
 }
 
 #[tokio::test(start_paused = true)]
