@@ -1,13 +1,19 @@
 //! Who decides: owns shards, advances their runs, commits, then acts.
 
+mod act;
+mod batch;
 mod command;
 mod desk;
+mod look;
+mod outbox;
+mod ownership;
 mod plans;
 mod record;
+mod runs;
 mod service;
 
 pub use command::RunCommand;
 pub use desk::{Desk, DeskError, Stored, Submission, open_run};
 pub use plans::{PlanError, Plans};
 pub use record::{RecordError, decode_event, decode_run};
-pub use service::{Coordinator, CoordinatorError, News, SHARD};
+pub use service::{Coordinator, CoordinatorError, News};

@@ -27,7 +27,7 @@ pub struct RecordError {
     why: String,
 }
 
-fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, RecordError> {
     let mut bytes = vec![VERSION];
     value
         .serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())
@@ -35,7 +35,7 @@ fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, RecordError> {
     Ok(bytes)
 }
 
-fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, RecordError> {
+pub(crate) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, RecordError> {
     let error = |why: String| RecordError { what: what.to_owned(), why };
     match bytes.split_first() {
         Some((&VERSION, body)) => rmp_serde::from_slice(body).map_err(|why| error(why.to_string())),

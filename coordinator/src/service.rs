@@ -2,42 +2,46 @@
 //! the effects.
 //!
 //! *Commit the new state and its effects in one atomic write, then perform them; every effect is safe to repeat.*
-//! Batches form by themselves: what arrives while one is committed is the next one.
+//! Batches form by themselves: what arrives while one is committed is the next one. While one batch's effects are being
+//! performed the next one is already decided on.
 
-use crate::command::RunCommand;
+use crate::act::{Act, Done};
+use crate::outbox::Outbox;
+use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
-use crate::record::{RecordError, decode_run, encode_event, encode_head, step_field, summary};
-use darkroom_backend::{
-    Commit, Committed, Delivery, Epoch, Lane, Publication, Queue, QueueError, SavedRecord, Shard, ShardMessage, Store,
-    StoreError,
-};
-use darkroom_engine::plan::Plan;
-use darkroom_engine::{Change, Effect, Event, Happened, Run, advance, break_off};
-use darkroom_proto::{ErrorClass, RunId, RunStatus, Sha256, StepError, StepPath, Timestamp};
+use crate::record::RecordError;
+use crate::runs::Runs;
+use darkroom_backend::{Epoch, Publication, Queue, QueueError, Shard, Store, StoreError};
+use darkroom_engine::{Event, Happened};
+use darkroom_proto::{RunId, RunStatus, StepPath, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-
-/// The one shard of an embedded coordinator.
-pub const SHARD: Shard = Shard(0);
 
 /// How many messages one batch takes.
 const BATCH_MAX: usize = 1_024;
 
-/// How often a refused commit is tried again.
-const CONFLICTS_MAX: u32 = 3;
-
-/// How many step instances the cached runs may have together; about 1 KiB each.
-const CACHED_STEPS_MAX: usize = 250_000;
+/// How many batches' effects may be in the making at once.
+const ACTS_MAX: usize = 4;
 
 /// How many pieces of news a slow listener may be behind.
 const NEWS_MAX: usize = 16_384;
 
-/// The lease on a shard.
-const LEASE: Duration = Duration::from_millis(1_500);
+/// How often runs are looked for whose time has come.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long performed effects stay in their outboxes while nothing else is committed.
+const TIDY_AFTER: Duration = Duration::from_millis(50);
+
+/// How long is waited before something is tried again that the store did not do.
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long effects may still be performed when a shard is handed back, or the process ends.
+const DRAIN: Duration = Duration::from_secs(15);
 
 /// What happened to a run, as soon as it is durable.
 #[derive(Debug, Clone)]
@@ -53,28 +57,34 @@ pub struct News {
 /// Decides about the runs of its shards.
 #[derive(Debug)]
 pub struct Coordinator<S: Store, Q: Queue> {
-    store: S,
-    queue: Q,
-    plans: Arc<Plans<S>>,
+    pub(crate) store: S,
+    pub(crate) queue: Q,
+    pub(crate) plans: Arc<Plans<S>>,
     owner: String,
-    news: broadcast::Sender<Arc<News>>,
-    runs: BTreeMap<RunId, Live>,
+    pub(crate) shards: u16,
+    /// Whether it is one of several: then what the servers do not do now is tried again until they do.
+    pub(crate) is_shared: bool,
+    pub(crate) news: broadcast::Sender<Arc<News>>,
+    pub(crate) runs: Runs,
     /// Of what an earlier owner left unfinished, only these runs go on. `None`: all of them.
     only: Option<BTreeSet<RunId>>,
     /// Steps that a worker was at when the last owner ended.
     begun: BTreeMap<RunId, BTreeSet<StepPath>>,
-    /// What this process tells itself: runs to recover, and to continue after their work budget.
-    own: VecDeque<(RunId, Event)>,
-    commit_id: u64,
-}
-
-/// A run in memory, as the store has it.
-#[derive(Debug)]
-struct Live {
-    run: Run,
-    plan: Arc<Plan>,
-    version: u64,
-    fingerprint: Sha256,
+    /// What this process tells itself: runs to recover, to continue after their work budget, or that were looked at.
+    pub(crate) own: VecDeque<(RunId, Event)>,
+    pub(crate) commit_id: u64,
+    /// The shards that are decided on here.
+    pub(crate) tenures: BTreeMap<Shard, Epoch>,
+    /// Ownerships that the store said have ended, before the keeper heard of it.
+    ended: BTreeMap<Shard, Epoch>,
+    /// Commits whose effects are performed, to be taken out of the outboxes.
+    pub(crate) performed: BTreeMap<Shard, Vec<(RunId, u64)>>,
+    acts: JoinSet<Result<Done, QueueError>>,
+    under_way: BTreeSet<u64>,
+    next_act: u64,
+    /// For each line of workers: when the latest of the steps was sent that a worker reported on.
+    pub(crate) reported: BTreeMap<(&'static str, bool), Timestamp>,
+    looks: u32,
 }
 
 /// Why the coordinator ended.
@@ -97,28 +107,58 @@ pub enum CoordinatorError {
     NotOwner,
 }
 
-/// The events of one batch for one run, and the commands among them.
-#[derive(Default)]
-struct Inputs {
-    events: Vec<Event>,
-    commands: Vec<String>,
+impl CoordinatorError {
+    /// Whether a server is away, which passes.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            CoordinatorError::Store(error) | CoordinatorError::Plan(PlanError::Store(error)) => is_passing(error),
+            CoordinatorError::Queue(_) => true,
+            CoordinatorError::Record(_) | CoordinatorError::Plan(_) | CoordinatorError::NotOwner => false,
+        }
+    }
+}
+
+/// Whether the store is only away, or full, which passes.
+pub(crate) fn is_passing(error: &StoreError) -> bool {
+    match error {
+        StoreError::Unavailable(_) => true,
+        StoreError::Fenced { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::InUse { .. } => false,
+    }
 }
 
 impl<S: Store, Q: Queue> Coordinator<S, Q> {
-    /// A coordinator that calls itself `owner`.
+    /// The only coordinator of a store with one shard, that calls itself `owner`.
     pub fn new(store: S, queue: Q, plans: Arc<Plans<S>>, owner: String) -> Coordinator<S, Q> {
         Coordinator {
             store,
             queue,
             plans,
             owner,
+            shards: 1,
+            is_shared: false,
             news: broadcast::Sender::new(NEWS_MAX),
-            runs: BTreeMap::new(),
+            runs: Runs::default(),
             only: None,
             begun: BTreeMap::new(),
             own: VecDeque::new(),
             commit_id: 0,
+            tenures: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            performed: BTreeMap::new(),
+            acts: JoinSet::new(),
+            under_way: BTreeSet::new(),
+            next_act: 0,
+            reported: BTreeMap::new(),
+            looks: 0,
         }
+    }
+
+    /// One of several coordinators, which share so many shards among them.
+    pub fn sharing(self, shards: u16) -> Coordinator<S, Q> {
+        Coordinator { shards, is_shared: true, ..self }
     }
 
     /// Of what an earlier owner left unfinished, goes on only with these runs; what is handed in anew is always done.
@@ -140,48 +180,77 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
         self.news.subscribe()
     }
 
-    /// Decides until `stop`, or until the shard is lost.
+    /// The shard of a run.
+    pub(crate) fn shard_of(&self, run: RunId) -> Shard {
+        Shard(run.shard(self.shards))
+    }
+
+    /// Decides until `stop`; then finishes what it has begun, and gives its shards back.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), CoordinatorError> {
-        let epoch = self.store.acquire(SHARD, &self.owner, LEASE).await?.ok_or(CoordinatorError::NotOwner)?;
         // Commit ids only have to differ within a run; ownership and time make them do so across restarts.
-        self.commit_id = self.store.now().await?.0 << 20;
-        self.recover().await?;
-        let ended = self.decide(epoch, &stop).await;
-        self.store.release(SHARD, epoch).await?;
+        self.commit_id = loop {
+            match self.store.now().await {
+                Ok(now) => break now.0 << 20,
+                Err(error) if self.is_shared && is_passing(&error) && !stop.is_cancelled() => {
+                    tracing::warn!(%error, "waiting for the store");
+                    tokio::time::sleep(AGAIN_AFTER * 10).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let (keeper, mut ownership) = Keeper::new(self.store.clone(), self.owner.clone(), self.shards);
+        let keeper_stop = CancellationToken::new();
+        let mut keepers = JoinSet::new();
+        keepers.spawn(keeper.run(keeper_stop.clone()));
+        let ended = self.decide(&mut ownership, &stop).await;
+        self.settle().await;
+        self.tidy().await;
+        keeper_stop.cancel();
+        while keepers.join_next().await.is_some() {}
         ended
     }
 
-    /// Finds what was under way when the last owner ended.
-    async fn recover(&mut self) -> Result<(), CoordinatorError> {
-        if !self.queue.durable() {
-            let active = self.store.active(SHARD).await?;
-            let only = self.only.clone();
-            let wanted = |run: &RunId| only.as_ref().is_none_or(|only| only.contains(run));
-            for run in active.into_iter().filter(wanted) {
-                let begun = self.begun.remove(&run).unwrap_or_default();
-                self.own.push_back((run, Event::QueueLost { begun }));
-            }
-        }
-        let mut nudged: Vec<RunId> = self.store.inbox(SHARD).await?.into_iter().map(|command| command.run).collect();
-        nudged.dedup();
-        self.own.extend(nudged.into_iter().map(|run| (run, Event::Continue)));
-        Ok(())
-    }
-
-    async fn decide(&mut self, epoch: Epoch, stop: &CancellationToken) -> Result<(), CoordinatorError> {
-        let mut renew = tokio::time::interval(LEASE / 4);
-        renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    async fn decide(&mut self, ownership: &mut Ownership, stop: &CancellationToken) -> Result<(), CoordinatorError> {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.follow(ownership).await?;
+            while let Some(done) = self.acts.try_join_next() {
+                self.acted(done)?;
+            }
             let deliveries = if self.own.is_empty() {
+                let shards: Vec<Shard> = self.tenures.keys().copied().collect();
+                let tidies = self.acts.is_empty() && !self.performed.is_empty();
                 tokio::select! {
                     biased;
-                    _ = renew.tick() => {
-                        if !self.store.renew(SHARD, epoch, LEASE).await? {
+                    changed = ownership.owned.changed() => {
+                        if changed.is_err() {
                             return Err(CoordinatorError::NotOwner);
                         }
                         continue;
                     }
-                    deliveries = self.queue.take_shard(&[SHARD], BATCH_MAX) => deliveries?,
+                    Some(done) = self.acts.join_next() => {
+                        self.acted(done)?;
+                        continue;
+                    }
+                    _ = looks.tick(), if self.queue.durable() => {
+                        self.look().await;
+                        continue;
+                    }
+                    taken = self.queue.take_shard(&shards, BATCH_MAX), if !shards.is_empty() => match taken {
+                        Ok(deliveries) if deliveries.is_empty() => return Ok(()),
+                        Ok(deliveries) => deliveries,
+                        Err(error) if self.is_shared => {
+                            tracing::warn!(%error, "waiting for the broker");
+                            tokio::time::sleep(AGAIN_AFTER).await;
+                            continue;
+                        }
+                        Err(error) => return Err(error.into()),
+                    },
+                    () = tokio::time::sleep(TIDY_AFTER), if tidies => {
+                        self.tidy().await;
+                        continue;
+                    }
                     // Last: what has arrived is dealt with first.
                     () = stop.cancelled() => return Ok(()),
                 }
@@ -190,222 +259,186 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             } else {
                 Vec::new()
             };
-            if deliveries.is_empty() && self.own.is_empty() {
-                return Ok(());
-            }
-            let inputs = self.inputs(&deliveries).await?;
-            self.step(epoch, inputs).await?;
-            for delivery in deliveries {
-                delivery.ack().await?;
+            self.batch(deliveries).await?;
+            while self.acts.len() >= ACTS_MAX {
+                if let Some(done) = self.acts.join_next().await {
+                    self.acted(done)?;
+                }
             }
         }
     }
 
-    /// Sorts a batch by run.
-    async fn inputs(&mut self, deliveries: &[Q::Shard]) -> Result<BTreeMap<RunId, Inputs>, CoordinatorError> {
-        let mut inputs: BTreeMap<RunId, Inputs> = BTreeMap::new();
-        let mut look_into_inbox = false;
-        for _ in 0..self.own.len().min(BATCH_MAX) {
-            if let Some((run, event)) = self.own.pop_front() {
-                look_into_inbox |= event == Event::Continue;
-                inputs.entry(run).or_default().events.push(event);
+    /// Begins with shards that were won, and ends with those that were lost or are handed back.
+    async fn follow(&mut self, ownership: &mut Ownership) -> Result<(), CoordinatorError> {
+        let owned: Owned = ownership.owned.borrow_and_update().clone();
+        let gone = |(shard, epoch): (&Shard, &Epoch)| {
+            let stays = owned.get(shard).is_some_and(|tenure| tenure.epoch == *epoch && !tenure.is_leaving);
+            (!stays).then_some(*shard)
+        };
+        let gone: Vec<Shard> = self.tenures.iter().filter_map(gone).collect();
+        let leaving = |shard: &&Shard| owned.get(*shard).is_some_and(|tenure| tenure.is_leaving);
+        if gone.iter().any(|shard| leaving(&shard)) {
+            self.settle().await;
+            self.tidy().await;
+        }
+        for shard in &gone {
+            self.drop_shard(*shard);
+        }
+        for shard in owned.iter().filter(|(_, tenure)| tenure.is_leaving).map(|(shard, _)| *shard) {
+            // The keeper ends only after this loop.
+            let _ = ownership.vacated.send(shard);
+        }
+        for (shard, tenure) in owned.iter().filter(|(_, tenure)| !tenure.is_leaving) {
+            if self.tenures.contains_key(shard) || self.ended.get(shard) == Some(&tenure.epoch) {
+                continue;
+            }
+            match self.take_over(*shard).await {
+                Ok(()) => {
+                    self.tenures.insert(*shard, tenure.epoch);
+                }
+                Err(error) if self.is_shared && error.is_passing() => {
+                    tracing::warn!(%error, shard = shard.0, "the shard can't be taken over yet");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    ownership.owned.mark_changed();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
         }
-        for delivery in deliveries {
-            match delivery.message() {
-                ShardMessage::Start(start) => inputs.entry(start.run).or_default().events.push(Event::Start),
-                ShardMessage::Reports(reports) => {
-                    for report in reports {
-                        inputs.entry(report.run).or_default().events.push(Event::Report(report.clone()));
-                    }
-                }
-                ShardMessage::Nudge { run } => {
-                    look_into_inbox = true;
-                    inputs.entry(*run).or_default();
-                }
-            }
-        }
-        if look_into_inbox {
-            for command in self.store.inbox(SHARD).await? {
-                let Some(input) = inputs.get_mut(&command.run) else { continue };
-                match RunCommand::decode(&command.body) {
-                    Ok(event) => input.events.push(event),
-                    Err(error) => tracing::warn!(run = %command.run, %error, "a command can't be read and is dropped"),
-                }
-                input.commands.push(command.key);
-            }
-        }
-        Ok(inputs)
-    }
-
-    /// Advances, commits and performs one batch.
-    async fn step(&mut self, epoch: Epoch, mut inputs: BTreeMap<RunId, Inputs>) -> Result<(), CoordinatorError> {
-        let now = self.store.now().await?;
-        for _ in 0..=CONFLICTS_MAX {
-            let mut commits: Vec<Commit> = Vec::with_capacity(inputs.len());
-            let mut changes: Vec<(RunId, Change)> = Vec::with_capacity(inputs.len());
-            for (run, input) in &inputs {
-                if let Some((commit, change)) = self.advance_run(*run, input, now).await? {
-                    commits.push(commit);
-                    changes.push((*run, change));
-                }
-            }
-            if commits.is_empty() {
-                return Ok(());
-            }
-            let outcomes = self.store.commit(SHARD, epoch, commits, &[]).await?;
-            let mut refused: BTreeMap<RunId, Inputs> = BTreeMap::new();
-            let mut publications = Vec::new();
-            for ((id, change), outcome) in changes.into_iter().zip(outcomes) {
-                match outcome {
-                    Committed::Done(version) => self.committed(id, version, change, &mut publications),
-                    Committed::Conflict { current } => {
-                        tracing::warn!(run = %id, current, "the run was changed by somebody else; loading it again");
-                        self.runs.remove(&id);
-                        refused.extend(inputs.remove_entry(&id));
-                    }
-                }
-            }
-            self.queue.publish(publications).await?;
-            self.shed();
-            if refused.is_empty() {
-                return Ok(());
-            }
-            inputs = refused;
-        }
-        tracing::error!(runs = inputs.len(), "runs could not be committed after several conflicts");
+        metrics::gauge!("darkroom_coordinator_shards").set(self.tenures.len() as f64);
         Ok(())
     }
 
-    /// Applies the events of one run in memory. `None` when there is nothing to commit.
-    async fn advance_run(
+    /// Finds what the last owner of a shard left undone.
+    async fn take_over(&mut self, shard: Shard) -> Result<(), CoordinatorError> {
+        let mut own = Vec::new();
+        if !self.queue.durable() {
+            let active = self.store.active(shard).await?;
+            let only = self.only.clone();
+            let wanted = |run: &RunId| only.as_ref().is_none_or(|only| only.contains(run));
+            for run in active.into_iter().filter(wanted) {
+                let begun = self.begun.remove(&run).unwrap_or_default();
+                own.push((run, Event::QueueLost { begun }));
+            }
+        }
+        let mut effects = 0;
+        for run in self.store.dirty(shard).await? {
+            let Some(stored) = self.store.load(run).await? else { continue };
+            match Outbox::decode(&stored.outbox) {
+                Ok(outbox) => {
+                    effects += outbox.len();
+                    own.push((run, outbox.event()));
+                }
+                Err(error) => tracing::error!(%run, %error, "the outbox of a run can't be read"),
+            }
+        }
+        if effects > 0 {
+            tracing::info!(shard = shard.0, effects, "performing what the last owner committed and did not come to");
+            metrics::counter!("darkroom_coordinator_taken_over_effects_total").increment(effects as u64);
+        }
+        let mut nudged: Vec<RunId> = self.store.inbox(shard).await?.into_iter().map(|command| command.run).collect();
+        nudged.dedup();
+        own.extend(nudged.into_iter().map(|run| (run, Event::Continue)));
+        self.own.extend(own);
+        Ok(())
+    }
+
+    /// The store says that a shard is another's.
+    pub(crate) fn fenced(&mut self, shard: Shard) {
+        if let Some(epoch) = self.tenures.get(&shard) {
+            self.ended.insert(shard, *epoch);
+        }
+        self.drop_shard(shard);
+    }
+
+    /// Forgets everything about a shard: it is another's now.
+    pub(crate) fn drop_shard(&mut self, shard: Shard) {
+        let shards = self.shards;
+        self.tenures.remove(&shard);
+        self.performed.remove(&shard);
+        self.runs.retain(|run| Shard(run.shard(shards)) != shard);
+        self.own.retain(|(run, _)| Shard(run.shard(shards)) != shard);
+    }
+
+    /// Performs the effects of a batch, at once or beside the next batch.
+    pub(crate) async fn act(
         &mut self,
-        id: RunId,
-        input: &Inputs,
-        now: Timestamp,
-    ) -> Result<Option<(Commit, Change)>, CoordinatorError> {
-        for is_last_try in [false, true] {
-            let Some(mut live) = self.take(id).await? else { return Ok(None) };
-            let events = input.events.clone();
-            let advanced = catch_unwind(AssertUnwindSafe(|| {
-                let mut change = Change::default();
-                for event in events {
-                    change.absorb(advance(&live.plan, &mut live.run, event, now));
-                }
-                (live, change)
-            }));
-            let (live, change) = match advanced {
-                Ok(advanced) => advanced,
-                // What was half done is gone with the memory; the store still has the run as it was.
-                Err(_) if !is_last_try => continue,
-                Err(_) => {
-                    tracing::error!(run = %id, "advancing the run panicked twice; it is failed");
-                    let Some(mut live) = self.take(id).await? else { return Ok(None) };
-                    let change = break_off(&mut live.run, panicked(), now);
-                    (live, change)
-                }
-            };
-            if change.is_empty() && input.commands.is_empty() {
-                self.runs.insert(id, live);
-                return Ok(None);
-            }
-            let commit = self.commit_of(&live, &change, input)?;
-            self.runs.insert(id, live);
-            return Ok(Some((commit, change)));
+        publications: Vec<Publication>,
+        performed: Vec<(RunId, u64)>,
+        deliveries: Vec<Q::Shard>,
+    ) -> Result<(), CoordinatorError> {
+        self.next_act += 1;
+        let act = Act { number: self.next_act, publications, performed, deliveries };
+        if self.queue.durable() {
+            self.under_way.insert(act.number);
+            self.acts.spawn(act.perform(self.queue.clone()));
+            return Ok(());
         }
-        Ok(None)
+        // In memory it is done in less time than handing it to another task takes.
+        let done = act.perform(self.queue.clone()).await;
+        self.acted(Ok(done))
     }
 
-    /// Takes a run out of the cache, or loads it.
-    async fn take(&mut self, id: RunId) -> Result<Option<Live>, CoordinatorError> {
-        if let Some(live) = self.runs.remove(&id) {
-            return Ok(Some(live));
-        }
-        let Some(stored) = self.store.load(id).await? else {
-            tracing::warn!(run = %id, "a message names a run that is not in the store");
-            return Ok(None);
+    fn acted(
+        &mut self,
+        done: Result<Result<Done, QueueError>, tokio::task::JoinError>,
+    ) -> Result<(), CoordinatorError> {
+        let done = match done {
+            Ok(done) => done?,
+            Err(error) => return Err(QueueError::Unavailable(format!("publishing broke: {error}")).into()),
         };
-        let run = decode_run(id, &stored)?;
-        let plan = self.plans.get(run.spec.definition).await?;
-        Ok(Some(Live { run, plan, version: stored.version, fingerprint: stored.summary.fingerprint }))
-    }
-
-    fn commit_of(&mut self, live: &Live, change: &Change, input: &Inputs) -> Result<Commit, RecordError> {
-        self.commit_id += 1;
-        let run = &live.run;
-        let fields = change.steps.iter().map(|path| step_field(run, path)).collect::<Result<Vec<_>, _>>()?;
-        let scope = saved_scope(run);
-        let saved = change.saved.iter().filter_map(|(key, path)| {
-            let step = run.step(path)?;
-            let saved = step.saved.clone()?;
-            Some(SavedRecord {
-                scope,
-                key: *key,
-                path: saved.path,
-                artifact: saved.artifact,
-                outputs: serde_json::to_string(&step.outputs).ok()?,
-            })
-        });
-        Ok(Commit {
-            run: run.id,
-            version: live.version,
-            id: self.commit_id,
-            summary: summary(run, live.fingerprint),
-            head: encode_head(&run.head)?,
-            fields,
-            events: change.events.iter().map(encode_event).collect::<Result<Vec<_>, _>>()?,
-            // A queue that forgets is filled from the steps themselves when its owner starts.
-            outbox: Vec::new(),
-            due: None,
-            commands: input.commands.clone(),
-            saved: saved.collect(),
-        })
-    }
-
-    /// What follows from a commit: effects to perform, news to tell, work to go on with.
-    fn committed(&mut self, id: RunId, version: u64, change: Change, publications: &mut Vec<Publication>) {
-        let Some(live) = self.runs.get_mut(&id) else { return };
-        live.version = version;
-        let status = live.run.head.status;
-        for effect in change.effects {
-            match effect {
-                Effect::Dispatch { pool, batch, delay, message } => publications.push(Publication::Step {
-                    pool,
-                    lane: if batch { Lane::Batch } else { Lane::First },
-                    delay,
-                    message,
-                }),
+        self.under_way.remove(&done.number);
+        if self.queue.durable() {
+            for (run, version) in done.performed {
+                // A later commit of the run has replaced the outbox by now.
+                if self.runs.version(run).is_none_or(|now| now == version) {
+                    let shard = self.shard_of(run);
+                    if self.tenures.contains_key(&shard) {
+                        self.performed.entry(shard).or_default().push((run, version));
+                    }
+                }
             }
         }
-        if change.more {
-            self.own.push_back((id, Event::Continue));
-        }
-        if self.news.receiver_count() > 0 && !change.events.is_empty() {
-            // Nobody listening any more is no error.
-            let _ = self.news.send(Arc::new(News { run: id, status, events: change.events }));
-        }
-        if status.is_terminal() {
-            self.runs.remove(&id);
+        self.own.extend(done.refused.into_iter().map(|report| (report.run, Event::Report(report))));
+        Ok(())
+    }
+
+    /// Waits for the effects that are being performed.
+    async fn settle(&mut self) {
+        let settled = async {
+            while let Some(done) = self.acts.join_next().await {
+                if let Err(error) = self.acted(done) {
+                    tracing::warn!(%error, "effects were not performed; the next owner performs them");
+                }
+            }
+        };
+        if tokio::time::timeout(DRAIN, settled).await.is_err() {
+            tracing::warn!("effects could not be performed in time; the next owner performs them");
+            self.acts.abort_all();
         }
     }
 
-    /// Keeps the cache within its bound: what is dropped is loaded again when something happens to it.
-    fn shed(&mut self) {
-        let mut steps: usize = self.runs.values().map(|live| live.run.steps.len()).sum();
-        while steps > CACHED_STEPS_MAX && self.runs.len() > 1 {
-            let Some((_, dropped)) = self.runs.pop_first() else { return };
-            steps -= dropped.run.steps.len();
+    /// Takes performed effects out of the outboxes.
+    async fn tidy(&mut self) {
+        for (shard, performed) in std::mem::take(&mut self.performed) {
+            let Some(epoch) = self.tenures.get(&shard).copied() else { continue };
+            if let Err(error) = self.store.commit(shard, epoch, Vec::new(), &performed).await {
+                tracing::debug!(shard = shard.0, %error, "performed effects stay in their outboxes, and are repeated");
+            }
         }
     }
-}
 
-/// The definition and output folder whose saved files a run may find again.
-pub(crate) fn saved_scope(run: &Run) -> Sha256 {
-    darkroom_engine::saved_scope(&run.spec)
-}
+    /// Looks for runs whose time has come, and now and then for commands whose message was lost.
+    async fn look(&mut self) {
+        if let Err(error) = self.look_around().await {
+            tracing::debug!(%error, "could not look for runs that are due; trying again soon");
+        }
+        self.looks = self.looks.wrapping_add(1);
+    }
 
-fn panicked() -> StepError {
-    StepError::new(ErrorClass::WorkflowError, "deciding about the run failed inside Darkroom")
-        .code("engine_panic")
-        .advice("this is a bug in Darkroom; please report it with the workflow and the log")
+    /// Every so many looks the inboxes are read.
+    pub(crate) fn reads_inboxes(&self) -> bool {
+        const LOOKS_PER_INBOX: u32 = 10;
+        self.looks.is_multiple_of(LOOKS_PER_INBOX)
+    }
 }

@@ -34,6 +34,8 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::Report(report) => turn.report(report),
         Event::Continue => {}
         Event::QueueLost { begun } => turn.publish_again(&begun),
+        Event::Unperformed { steps } => turn.perform_again(&steps),
+        Event::Looked { lost } => turn.looked(&lost),
         Event::Resume { from } => turn.resume(from),
         Event::Cancel { reason } => turn.cancel(reason),
     }
@@ -50,6 +52,7 @@ pub fn break_off(run: &mut Run, error: StepError, now: Timestamp) -> Change {
     for (path, step) in run.steps.iter_mut().filter(|(_, step)| !step.state.ended()) {
         step.state = State::Cancelled;
         step.finished_at = Some(now);
+        step.watch = None;
         if let Some(fan) = &mut step.fan {
             fan.stopped = true;
             fan.open = 0;
@@ -177,6 +180,7 @@ impl Turn<'_> {
             saved: None,
             key: None,
             fan: None,
+            watch: None,
         }
     }
 
@@ -315,6 +319,7 @@ impl Turn<'_> {
             step.outputs = succeeded.outputs;
             step.saved = succeeded.saved;
             step.error = None;
+            step.watch = None;
         });
         let Some(step) = self.run.step(path) else { return };
         let attempts = step.attempt;
@@ -343,6 +348,7 @@ impl Turn<'_> {
                     step.state = State::Retrying { at: again_at };
                     step.attempt = attempt + 1;
                     step.error = Some(stored);
+                    step.watch = None;
                 });
                 self.happened(What::StepRetrying { step: path.clone(), attempt, again_at, error });
                 self.publish(&place, Some(wait), next);

@@ -10,9 +10,6 @@ use crate::scope::{RunScope, value_error};
 use darkroom_proto::{Duration, ErrorClass, Map, Provenance, SaveTarget, Sha256, StepError, StepMessage, StepPath};
 use serde_json::Value;
 
-/// Instances of a fan-out up to this number stand in line with other runs' work; those after it stand behind.
-const FIRST_INSTANCES: u32 = 8;
-
 /// What is published for an attempt.
 pub(crate) struct Attempt {
     pub(crate) pool: &'static str,
@@ -43,7 +40,8 @@ impl Turn<'_> {
     }
 
     pub(crate) fn publish(&mut self, place: &Place, delay: Option<Duration>, attempt: Attempt) {
-        let batch = place.frames.iter().any(|frame| frame.number > FIRST_INSTANCES);
+        let batch = place.stands_behind();
+        self.watch(&attempt.message.path, self.now.after(delay.unwrap_or_default()));
         let (pool, message) = (attempt.pool.to_owned(), attempt.message);
         self.change.effects.push(Effect::Dispatch { pool, batch, delay, message });
     }

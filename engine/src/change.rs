@@ -20,6 +20,16 @@ pub enum Event {
         /// The steps that a worker had begun and not ended: they may be what ended the process.
         begun: BTreeSet<StepPath>,
     },
+    /// The last owner committed that the messages of these steps be published, and may not have come to it.
+    Unperformed {
+        /// The steps.
+        steps: BTreeSet<StepPath>,
+    },
+    /// Its time to be looked at had come, and somebody looked.
+    Looked {
+        /// The steps whose messages are gone.
+        lost: BTreeSet<StepPath>,
+    },
     /// Somebody wants it to go on: from where it failed, or from this step.
     Resume {
         /// Drop this step and what depends on it.
@@ -45,6 +55,8 @@ pub struct Change {
     pub saved: Vec<(Sha256, StepPath)>,
     /// The work budget was spent: send `Continue` after the commit.
     pub more: bool,
+    /// What is stored beside the steps has to be stored again, such as when the run is looked at next.
+    pub touched: bool,
 }
 
 impl Change {
@@ -56,11 +68,12 @@ impl Change {
         self.saved.extend(later.saved);
         // What the earlier event left undone, the later one went on with.
         self.more = later.more;
+        self.touched |= later.touched;
     }
 
     /// Whether nothing happened that has to be stored or done.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.events.is_empty() && self.effects.is_empty() && !self.more
+        self.steps.is_empty() && self.events.is_empty() && self.effects.is_empty() && !self.more && !self.touched
     }
 }
 

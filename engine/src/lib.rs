@@ -38,6 +38,7 @@ mod syntax;
 pub mod template;
 mod token;
 mod types;
+mod watch;
 mod yaml;
 
 pub use advance::{advance, break_off};
@@ -55,3 +56,4 @@ pub use run::{
 };
 pub use save::clean_save_path;
 pub use source::Source;
+pub use watch::{Overdue, Watch, line, overdue};

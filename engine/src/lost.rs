@@ -18,14 +18,9 @@ impl Turn<'_> {
         let under_way: Vec<StepPath> =
             self.run.steps.iter().filter(|(_, step)| is_under_way(step)).map(|(path, _)| path.clone()).collect();
         for path in under_way {
-            let Some(place) = self.plan.locate(&path) else { continue };
             // The failure of one may have ended another.
             let Some(step) = self.run.step(&path).filter(|step| is_under_way(step)) else { continue };
-            let (attempt, losses) = (step.attempt, step.losses + 1);
-            let delay = match step.state {
-                State::Retrying { at } if at > self.now => Some(at.since(self.now)),
-                _ => None,
-            };
+            let losses = step.losses + 1;
             if begun.contains(&path) {
                 self.change_step(&path, |step| step.losses = losses);
                 if losses >= LOSSES_MAX {
@@ -34,20 +29,41 @@ impl Turn<'_> {
                     continue;
                 }
             }
-            // A lost attempt is the same attempt.
-            match self.attempt(&path, &place, attempt) {
-                Ok(attempt) => self.publish(&place, delay, attempt),
-                Err(error) => {
-                    self.leave_window(&path);
-                    self.fail(&path, error);
-                }
+            self.send_again(&path);
+        }
+    }
+
+    /// The messages of these steps, as far as they are still under way, are published: whoever committed them may not
+    /// have come to it.
+    pub(crate) fn perform_again(&mut self, steps: &BTreeSet<StepPath>) {
+        self.change.touched = true;
+        for path in steps {
+            if self.run.step(path).is_some_and(is_under_way) {
+                self.send_again(path);
+            }
+        }
+    }
+
+    /// Publishes the message of a step again. A lost attempt is the same attempt.
+    pub(crate) fn send_again(&mut self, path: &StepPath) {
+        let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
+        let attempt = step.attempt;
+        let delay = match step.state {
+            State::Retrying { at } if at > self.now => Some(at.since(self.now)),
+            _ => None,
+        };
+        match self.attempt(path, &place, attempt) {
+            Ok(attempt) => self.publish(&place, delay, attempt),
+            Err(error) => {
+                self.leave_window(path);
+                self.fail(path, error);
             }
         }
     }
 }
 
 /// Whether a message about the step is on its way, or it is with a worker.
-fn is_under_way(step: &Step) -> bool {
+pub(crate) fn is_under_way(step: &Step) -> bool {
     matches!(step.state, State::Dispatched | State::Retrying { .. })
 }
 

@@ -3,6 +3,7 @@
 use crate::change::Event;
 use crate::fanout::Expansion;
 use crate::plan::{Body, NodeIndex, Plan, Work};
+use crate::watch::Watch;
 use darkroom_proto::{
     Duration, ItemsDocument, Map, RunId, RunStatus, Saved, Sha256, StepError, StepPath, StepStatus, Timestamp,
 };
@@ -90,6 +91,9 @@ pub struct Head {
     pub cancelled: Option<String>,
     /// Whether what equal steps saved before is taken; a resume from a step wants it done anew.
     pub reuse: bool,
+    /// When the run has to be looked at because of a step that is under way; perhaps a little early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
     /// How many steps are dispatched and not reported.
     pub in_flight: u32,
     /// How many may be: it widens while steps are quick.
@@ -152,6 +156,9 @@ pub struct Step {
     /// Of a fan-out: how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fan: Option<Fan>,
+    /// While it is under way: when it is looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 /// Where a step instance stands.
@@ -320,6 +327,7 @@ impl Run {
             failure: None,
             cancelled: None,
             reuse: true,
+            look_at: None,
             in_flight: 0,
             window: WINDOW_MIN,
             tolerated: 0,
@@ -412,7 +420,15 @@ pub(crate) struct Place {
     pub(crate) is_instance: bool,
 }
 
+/// Instances of a fan-out up to this number stand in line with other runs' work; those after it stand behind.
+const FIRST_INSTANCES: u32 = 8;
+
 impl Place {
+    /// Whether the work here stands behind that of other runs.
+    pub(crate) fn stands_behind(&self) -> bool {
+        self.frames.iter().any(|frame| frame.number > FIRST_INSTANCES)
+    }
+
     /// Of an instance: its fan-out as a whole.
     pub(crate) fn around(&self) -> Place {
         let mut frames = self.frames.clone();

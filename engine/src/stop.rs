@@ -15,6 +15,7 @@ impl Turn<'_> {
             step.state = State::Failed;
             step.finished_at = Some(now);
             step.error = Some(stored);
+            step.watch = None;
         });
         let attempts = self.run.step(path).map_or(0, |step| step.attempt);
         self.happened(What::StepFailed { step: path.clone(), attempts, error: error.clone(), tolerated });

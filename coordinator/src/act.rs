@@ -1,0 +1,97 @@
+//! What is done after a commit: publish its effects, then ack what led to it.
+
+use darkroom_backend::{Delivery, Publication, Queue, QueueError};
+use darkroom_proto::{ErrorClass, Outcome, Report, RunId, StepError};
+use std::time::Duration;
+
+/// How long is waited before a publication is tried again that the broker did not take.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// The effects of a batch of commits, and the deliveries that led to them.
+#[derive(Debug)]
+pub(crate) struct Act<D> {
+    /// Tells it from others; they rise.
+    pub(crate) number: u64,
+    /// To be published.
+    pub(crate) publications: Vec<Publication>,
+    /// The commits whose effects are performed with it.
+    pub(crate) performed: Vec<(RunId, u64)>,
+    /// To be acked.
+    pub(crate) deliveries: Vec<D>,
+}
+
+/// What came of an act.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Which act.
+    pub(crate) number: u64,
+    /// The commits whose effects are performed.
+    pub(crate) performed: Vec<(RunId, u64)>,
+    /// The failures of steps whose messages can't be sent.
+    pub(crate) refused: Vec<Report>,
+}
+
+impl<D: Delivery> Act<D> {
+    /// Publishes, as long as it takes, and acks.
+    ///
+    /// # Errors
+    /// When the queue was closed: what was not published stays in the outboxes.
+    pub(crate) async fn perform<Q: Queue<Shard = D>>(self, queue: Q) -> Result<Done, QueueError> {
+        let mut refused = Vec::new();
+        if !queue.durable() {
+            // It either takes everything or is of no use any more.
+            queue.publish(self.publications).await?;
+            for delivery in self.deliveries {
+                delivery.ack().await?;
+            }
+            return Ok(Done { number: self.number, performed: self.performed, refused });
+        }
+        while !self.publications.is_empty() {
+            match queue.publish(self.publications.clone()).await {
+                Ok(()) => break,
+                Err(QueueError::TooLarge { bytes, bytes_max }) => {
+                    refused.extend(one_by_one(&queue, self.publications, bytes, bytes_max).await);
+                    break;
+                }
+                Err(QueueError::NoSuchPool { pool }) => {
+                    tracing::warn!(pool, "no queue for this pool; its steps wait until there is one");
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, messages = self.publications.len(), "publishing failed and is tried again");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+        for delivery in self.deliveries {
+            if let Err(error) = delivery.ack().await {
+                tracing::debug!(%error, "an ack was lost; the message comes again and changes nothing");
+            }
+        }
+        Ok(Done { number: self.number, performed: self.performed, refused })
+    }
+}
+
+/// Publishes each by itself, and fails the steps of those that are too large.
+async fn one_by_one<Q: Queue>(queue: &Q, publications: Vec<Publication>, bytes: u64, bytes_max: u64) -> Vec<Report> {
+    let mut refused = Vec::new();
+    for publication in publications {
+        if matches!(queue.publish(vec![publication.clone()]).await, Err(QueueError::TooLarge { .. }))
+            && let Publication::Step { message, .. } = publication
+        {
+            let error = StepError::new(
+                ErrorClass::TooLarge,
+                format!("what the step is given is {bytes} bytes, over the limit of {bytes_max}"),
+            )
+            .advice("pass large data as files");
+            refused.push(Report {
+                run: message.run,
+                path: message.path,
+                generation: message.generation,
+                attempt: message.attempt,
+                outcome: Outcome::Failed(error),
+            });
+        }
+    }
+    refused
+}

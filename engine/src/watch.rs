@@ -1,0 +1,158 @@
+//! Watches: every step that is under way is looked at again, even if every message about it was lost.
+
+use crate::advance::Turn;
+use crate::lost::is_under_way;
+use crate::plan::Plan;
+use crate::run::Run;
+use darkroom_proto::{Duration, ErrorClass, RunStatus, StepError, StepPath, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// How long after it was sent a step is looked at first; each further look comes after twice the time.
+const LOOK_FIRST: Duration = Duration::from_secs(30);
+
+/// The longest time between two looks.
+const LOOK_MAX: Duration = Duration::from_secs(600);
+
+/// The message of a step that is taken for lost this often is held to be what loses it.
+const RESENDS_MAX: u32 = 4;
+
+/// When a step that is under way is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// When its message was sent last, or comes back from the delay ladder.
+    pub sent_at: Timestamp,
+    /// When it is looked at next.
+    pub look_at: Timestamp,
+    /// How often it was looked at.
+    #[serde(default)]
+    pub looks: u32,
+    /// How often its message was taken for lost and sent again.
+    #[serde(default)]
+    pub resends: u32,
+}
+
+impl Watch {
+    /// The watch of a message that is with the workers from `sent_at` on.
+    pub(crate) fn new(sent_at: Timestamp) -> Watch {
+        Watch { sent_at, look_at: sent_at.after(LOOK_FIRST), looks: 0, resends: 0 }
+    }
+
+    /// The watch after its message was sent again.
+    pub(crate) fn sent(self, sent_at: Timestamp) -> Watch {
+        Watch { sent_at, look_at: sent_at.after(self.gap()), ..self }
+    }
+
+    /// The watch after a look found nothing wrong.
+    fn looked(self, now: Timestamp) -> Watch {
+        let next = Watch { looks: self.looks + 1, ..self };
+        Watch { look_at: now.after(next.gap()), ..next }
+    }
+
+    fn gap(self) -> Duration {
+        Duration(LOOK_FIRST.0.saturating_mul(1 << self.looks.min(8))).min(LOOK_MAX)
+    }
+}
+
+/// A step whose time to be looked at has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overdue {
+    /// The step.
+    pub path: StepPath,
+    /// Its generation.
+    pub generation: u32,
+    /// The pool that its message went to.
+    pub pool: &'static str,
+    /// Whether it went to the line of wide fan-outs.
+    pub batch: bool,
+    /// When its message was sent.
+    pub sent_at: Timestamp,
+}
+
+/// The steps of a run that are to be looked at now: whoever asks finds out which of them nobody has, and sends
+/// `Event::Looked`.
+pub fn overdue(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Overdue> {
+    let is_due = |watch: &Watch| watch.look_at <= now;
+    let steps = run.steps.iter().filter(|(_, step)| is_under_way(step) && step.watch.as_ref().is_none_or(is_due));
+    let overdue = steps.filter_map(|(path, step)| {
+        let (pool, batch) = line(plan, path)?;
+        let sent_at = step.watch.map_or(step.started_at, |watch| watch.sent_at);
+        Some(Overdue { path: path.clone(), generation: step.generation, pool, batch, sent_at })
+    });
+    overdue.collect()
+}
+
+/// The line that the message of a step goes to: its pool, and whether it stands behind other runs' work.
+pub fn line(plan: &Plan, path: &StepPath) -> Option<(&'static str, bool)> {
+    let place = plan.locate(path)?;
+    let (_, call) = plan.call_at(&place)?;
+    Some((call.op.pool, place.stands_behind()))
+}
+
+impl Run {
+    /// When its owner has to look at it, if nothing happens before.
+    pub fn due(&self) -> Option<Timestamp> {
+        if self.head.status.is_terminal() {
+            return None;
+        }
+        Some(self.head.look_at.unwrap_or_else(|| self.head.updated_at.after(LOOK_FIRST)))
+    }
+
+    /// Sets when the run is looked at anew, from its steps.
+    fn derive_look(&mut self) {
+        let watches = self.steps.values().filter(|step| is_under_way(step)).filter_map(|step| step.watch);
+        self.head.look_at = watches.map(|watch| watch.look_at).min();
+    }
+}
+
+impl Turn<'_> {
+    /// Puts a watch on a step whose message is with the workers from `sent_at` on.
+    pub(crate) fn watch(&mut self, path: &StepPath, sent_at: Timestamp) {
+        let Some(step) = self.run.step(path) else { return };
+        let watch = step.watch.map_or_else(|| Watch::new(sent_at), |watch| watch.sent(sent_at));
+        self.change_step(path, |step| step.watch = Some(watch));
+        let look_at = self.run.head.look_at.map_or(watch.look_at, |before| before.min(watch.look_at));
+        self.run.head.look_at = Some(look_at);
+    }
+
+    /// Somebody looked at the steps that were due: the messages of `lost` are gone, the others are where they should be.
+    pub(crate) fn looked(&mut self, lost: &BTreeSet<StepPath>) {
+        self.change.touched = true;
+        if self.run.head.status == RunStatus::Pending {
+            return self.start();
+        }
+        let now = self.now;
+        let due: Vec<StepPath> = self
+            .run
+            .steps
+            .iter()
+            .filter(|(_, step)| is_under_way(step) && step.watch.is_none_or(|watch| watch.look_at <= now))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in due {
+            // The failure of one may have ended another.
+            let Some(step) = self.run.step(&path).filter(|step| is_under_way(step)) else { continue };
+            let watch = step.watch.unwrap_or_else(|| Watch::new(step.started_at)).looked(now);
+            let resends = watch.resends + 1;
+            if !lost.contains(&path) {
+                self.change_step(&path, |step| step.watch = Some(watch));
+            } else if resends >= RESENDS_MAX {
+                self.leave_window(&path);
+                self.fail(&path, never_taken());
+            } else {
+                self.change_step(&path, |step| step.watch = Some(Watch { resends, ..watch }));
+                self.send_again(&path);
+            }
+        }
+        self.run.derive_look();
+    }
+}
+
+fn never_taken() -> StepError {
+    StepError::new(
+        ErrorClass::WorkflowError,
+        format!("the step was sent {RESENDS_MAX} times and nobody reported on it"),
+    )
+    .code("poison")
+    .advice("look into the dead letters for it and at the workers of its pool; then resume the run")
+}
