@@ -21,3 +21,4 @@ pub use queue::{EmbeddedQueue, ShardDelivery, StepDelivery};
 pub use reader::Reader;
 pub use socket::{SocketClient, SocketServer, serve};
 pub use store::EmbeddedStore;
+pub use weight::bound_of_report;

@@ -11,7 +11,8 @@ mod store;
 pub use artifacts::{ArtifactError, Artifacts, Details};
 pub use clock::Clock;
 pub use embedded::{
-    EmbeddedQueue, EmbeddedStore, Reader, ShardDelivery, SocketClient, SocketServer, StepDelivery, serve,
+    EmbeddedQueue, EmbeddedStore, Reader, ShardDelivery, SocketClient, SocketServer, StepDelivery, bound_of_report,
+    serve,
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
 pub use store::{

@@ -63,6 +63,11 @@ pub trait Delivery: Send + 'static {
     /// Whether somebody may have received it before.
     fn redelivered(&self) -> bool;
 
+    /// How often it was given back or lost before, as far as the queue counts that.
+    fn delivery_count(&self) -> u32 {
+        0
+    }
+
     /// Says that it is dealt with: everything that follows from it is durable.
     fn ack(self) -> impl Future<Output = Result<(), QueueError>> + Send;
 }

@@ -81,7 +81,9 @@ impl Embedded {
         let news = coordinator.subscribe();
         let workbench = Arc::new(Workbench::new(self.artifacts.clone(), &self.state, self.routes));
         workbench.clear_leftovers();
-        let worker = Worker::new(self.queue.clone(), POOLS.map(str::to_owned).to_vec(), self.slots, SHARDS, workbench);
+        let pools = POOLS.map(str::to_owned).to_vec();
+        let (store, queue) = (self.store.clone(), self.queue.clone());
+        let worker = Worker::new(store, queue, "embedded".to_owned(), pools, self.slots, SHARDS, workbench);
         let (worker_stop, coordinator_stop) = (CancellationToken::new(), CancellationToken::new());
         let (mut workers, mut coordinators) = (JoinSet::new(), JoinSet::new());
         let stop = coordinator_stop.clone();

@@ -87,6 +87,16 @@ pub enum Outcome {
     Failed(StepError),
 }
 
+impl Outcome {
+    /// The word for it in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Succeeded(_) => "succeeded",
+            Outcome::Failed(_) => "failed",
+        }
+    }
+}
+
 /// What a done attempt gave.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Succeeded {

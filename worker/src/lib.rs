@@ -7,6 +7,7 @@ mod begun;
 pub mod local;
 pub mod media;
 pub mod ops;
+mod reporter;
 mod routes;
 mod service;
 mod workbench;

@@ -1,74 +1,255 @@
 //! The loop of a worker: take a step, do it, report, ack. Nothing is kept between steps.
 
+use crate::reporter::{Outgoing, Reporter};
 use crate::workbench::Workbench;
-use darkroom_backend::{Delivery, Publication, Queue, QueueError, Shard, ShardMessage};
-use darkroom_proto::{ErrorClass, Outcome, Report, StepError, StepMessage};
+use darkroom_backend::{Delivery, Member, Queue, QueueError, Role, Store, Token};
+use darkroom_proto::{ErrorClass, Outcome, Report, StepError, StepMessage, Succeeded, op};
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+/// How long the others believe that this worker is alive after they last heard of it.
+const MEMBER_TTL: Duration = Duration::from_secs(5);
+
+/// How often it says so.
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(1_500);
+
+/// A local op that takes longer than this is claimed, so that nobody takes its message for lost.
+const CLAIM_AFTER: Duration = Duration::from_secs(5);
+
+/// How long is waited before something is tried again that a server did not do.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// How long steps may go on after the worker was told to stop; those that take longer are handed back.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// A step that was delivered this often without being reported on is held to be what kills its workers
+/// (LANGUAGE.md part 6).
+const DELIVERIES_MAX: u32 = 10;
 
 /// Does the steps of some pools.
-#[derive(Debug, Clone)]
-pub struct Worker<Q> {
+#[derive(Debug)]
+pub struct Worker<S, Q> {
+    store: S,
     queue: Q,
-    pools: Vec<String>,
+    id: String,
+    pools: Arc<[String]>,
     slots: usize,
     shards: u16,
     workbench: Arc<Workbench>,
 }
 
-impl<Q: Queue> Worker<Q> {
-    /// A worker that does up to `slots` steps of `pools` at once.
-    pub fn new(queue: Q, pools: Vec<String>, slots: usize, shards: u16, workbench: Arc<Workbench>) -> Worker<Q> {
-        Worker { queue, pools, slots: slots.max(1), shards, workbench }
+impl<S: Store, Q: Queue> Clone for Worker<S, Q> {
+    fn clone(&self) -> Self {
+        Worker {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            id: self.id.clone(),
+            pools: self.pools.clone(),
+            slots: self.slots,
+            shards: self.shards,
+            workbench: self.workbench.clone(),
+        }
+    }
+}
+
+impl<S: Store, Q: Queue> Worker<S, Q> {
+    /// A worker that calls itself `id` and does up to `slots` steps of `pools` at once, for runs in so many shards.
+    pub fn new(
+        store: S,
+        queue: Q,
+        id: String,
+        pools: Vec<String>,
+        slots: usize,
+        shards: u16,
+        workbench: Arc<Workbench>,
+    ) -> Worker<S, Q> {
+        Worker { store, queue, id, pools: pools.into(), slots: slots.max(1), shards, workbench }
     }
 
-    /// Works until `stop`; then finishes what it has begun and returns.
+    /// Works until `stop`; then finishes what it has begun, or hands it back after a while, and returns.
     ///
     /// # Errors
     /// When the queue can't be used any more. Steps that were taken and not acked come again.
     pub async fn run(self, stop: CancellationToken) -> Result<(), QueueError> {
+        let (reporter, outgoing) = Reporter::new(self.queue.clone(), self.shards);
+        let mut reporters = JoinSet::new();
+        reporters.spawn(reporter.run());
+        let mut presence = JoinSet::new();
+        presence.spawn(self.clone().stay_announced());
         let mut slots = JoinSet::new();
         for _ in 0..self.slots {
-            let (worker, stop) = (self.clone(), stop.clone());
-            slots.spawn(async move { worker.slot(stop).await });
+            let (worker, stop, outgoing) = (self.clone(), stop.clone(), outgoing.clone());
+            slots.spawn(async move { worker.slot(stop, outgoing).await });
         }
+        drop(outgoing);
         let mut ended = Ok(());
-        while let Some(slot) = slots.join_next().await {
-            ended = ended.and(slot.unwrap_or_else(|error| Err(QueueError::Unavailable(error.to_string()))));
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::pin!(drained);
+        loop {
+            tokio::select! {
+                slot = slots.join_next() => match slot {
+                    Some(slot) => ended = ended.and(joined(slot)),
+                    None => break,
+                },
+                // It ends before the slots only when the queue can't be used any more.
+                Some(reporter) = reporters.join_next() => {
+                    ended = ended.and(joined(reporter));
+                    slots.abort_all();
+                }
+                () = &mut drained => {
+                    tracing::warn!(steps = slots.len(), "steps that take longer are handed back");
+                    slots.abort_all();
+                }
+            }
+        }
+        // What was done is reported before the worker leaves.
+        while let Some(reporter) = reporters.join_next().await {
+            ended = ended.and(joined(reporter));
+        }
+        presence.abort_all();
+        if let Ok(Err(error)) = tokio::time::timeout(AGAIN_AFTER, self.store.leave(Role::Worker, &self.id)).await {
+            tracing::debug!(%error, "could not take leave; the others notice by themselves");
         }
         ended
     }
 
-    async fn slot(&self, stop: CancellationToken) -> Result<(), QueueError> {
+    /// Tells the others that this worker is alive, for as long as it is.
+    async fn stay_announced(self) {
+        let info = serde_json::json!({"pools": &*self.pools, "slots": self.slots});
+        let member = Member { id: self.id.clone(), info: info.to_string().into_bytes() };
+        loop {
+            if let Err(error) = self.store.announce(Role::Worker, &member, MEMBER_TTL).await {
+                tracing::debug!(%error, "could not announce this worker");
+            }
+            tokio::time::sleep(ANNOUNCE_EVERY).await;
+        }
+    }
+
+    async fn slot(&self, stop: CancellationToken, outgoing: Outgoing<Q::Step>) -> Result<(), QueueError> {
         loop {
             let taken = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                taken = self.queue.take_step(&self.pools) => taken?,
+                taken = self.queue.take_step(&self.pools) => taken,
             };
-            let Some(delivery) = taken else { return Ok(()) };
+            let delivery = match taken {
+                Ok(Some(delivery)) => delivery,
+                Ok(None) => return Ok(()),
+                Err(error) if !self.queue.durable() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "waiting for the broker");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            let message = delivery.message();
+            let span = tracing::info_span!("step", run = %message.run, step = %message.path, attempt = message.attempt);
+            let outcome = if delivery.delivery_count() >= DELIVERIES_MAX {
+                Some(Outcome::Failed(poison()))
+            } else {
+                self.attempt(message).instrument(span.clone()).await
+            };
+            let Some(outcome) = outcome else {
+                // Somebody else has claimed the step since, and reports on it.
+                span.in_scope(|| tracing::info!("another worker has the step now"));
+                delivery.ack().await?;
+                continue;
+            };
+            span.in_scope(|| tracing::debug!(outcome = outcome.name(), "step finished"));
+            metrics::counter!("darkroom_worker_steps_total", "outcome" => outcome.name()).increment(1);
             let message = delivery.message();
             let report = Report {
                 run: message.run,
                 path: message.path.clone(),
                 generation: message.generation,
                 attempt: message.attempt,
-                outcome: self.attempt(message).await,
+                outcome,
             };
-            let shard = Shard(report.run.shard(self.shards));
-            let message = ShardMessage::Reports(vec![report]);
-            self.queue.publish(vec![Publication::Shard { shard, message }]).await?;
-            delivery.ack().await?;
+            if self.queue.durable() {
+                outgoing.send(report, delivery).await;
+            } else {
+                // In memory it is done in less time than handing it to another task takes.
+                self.queue.publish(crate::reporter::messages(vec![report], self.shards)).await?;
+                delivery.ack().await?;
+            }
         }
     }
 
-    /// One attempt of a step, within its time. A panic in it is its error.
-    async fn attempt(&self, message: &StepMessage) -> Outcome {
+    /// One attempt of a step, within its time. A panic in it is its error. `None`: another worker has the step now.
+    async fn attempt(&self, message: &StepMessage) -> Option<Outcome> {
+        let token = if has_side_effects(message) { Some(self.claim(message).await) } else { None };
+        let outcome = {
+            let work = self.work(message);
+            tokio::pin!(work);
+            match tokio::time::timeout(CLAIM_AFTER, &mut work).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    if token.is_none() {
+                        // Shown to whoever looks for lost messages; it may fail, the step is not fenced by it.
+                        let claimed =
+                            self.store.claim(message.run, &message.path, message.generation, message.attempt, &self.id);
+                        if let Err(error) = claimed.await {
+                            tracing::debug!(%error, "could not claim a long step");
+                        }
+                    }
+                    work.await
+                }
+            }
+        };
+        let succeeded = match outcome {
+            Ok(succeeded) => succeeded,
+            Err(error) => return Some(Outcome::Failed(error)),
+        };
+        if let Some(token) = token
+            && !self.holds(message, token).await
+        {
+            return None;
+        }
+        Some(match self.keep(message, succeeded).await {
+            Ok(succeeded) => Outcome::Succeeded(succeeded),
+            Err(error) => Outcome::Failed(error),
+        })
+    }
+
+    /// Takes the step into this worker's hands, however long the store is away: without a claim nothing is done that has
+    /// effects elsewhere.
+    async fn claim(&self, message: &StepMessage) -> Token {
+        loop {
+            let claim = self.store.claim(message.run, &message.path, message.generation, message.attempt, &self.id);
+            match claim.await {
+                Ok(token) => return token,
+                Err(error) => {
+                    tracing::warn!(%error, "waiting for the store");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    async fn holds(&self, message: &StepMessage, token: Token) -> bool {
+        loop {
+            match self.store.holds(message.run, &message.path, message.generation, token).await {
+                Ok(holds) => return holds,
+                Err(error) => {
+                    tracing::warn!(%error, "waiting for the store");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Does the op.
+    async fn work(&self, message: &StepMessage) -> Result<Succeeded, StepError> {
         if message.op == "noop" {
             return noop(message).await;
         }
@@ -80,30 +261,56 @@ impl<Q: Queue> Worker<Q> {
                 .unwrap_or_else(|panic| Err(panicked(&op, &*panic)))
         });
         match tokio::time::timeout(timeout.to_std(), work).await {
-            Ok(Ok(Ok(succeeded))) => Outcome::Succeeded(succeeded),
-            Ok(Ok(Err(error))) => Outcome::Failed(error),
-            Ok(Err(_)) => Outcome::Failed(StepError::new(ErrorClass::WorkflowError, "the step was aborted")),
-            Err(_) => Outcome::Failed(
-                StepError::new(ErrorClass::Timeout, format!("the attempt took longer than {timeout}"))
-                    .advice("give the step a longer `timeout:`, or less to do"),
-            ),
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(StepError::new(ErrorClass::WorkflowError, "the step was aborted")),
+            Err(_) => Err(StepError::new(ErrorClass::Timeout, format!("the attempt took longer than {timeout}"))
+                .advice("give the step a longer `timeout:`, or less to do")),
         }
     }
+
+    /// Keeps the manifest of a step that made a file.
+    async fn keep(&self, message: &StepMessage, succeeded: Succeeded) -> Result<Succeeded, StepError> {
+        if !Workbench::leaves_manifest(&succeeded) {
+            return Ok(succeeded);
+        }
+        let (workbench, message) = (self.workbench.clone(), message.clone());
+        let kept =
+            tokio::task::spawn_blocking(move || workbench.keep_manifest(&message, &succeeded).map(|()| succeeded));
+        kept.await.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "the step was aborted")))
+    }
+}
+
+fn joined(ended: Result<Result<(), QueueError>, tokio::task::JoinError>) -> Result<(), QueueError> {
+    match ended {
+        Ok(ended) => ended,
+        // Handed back.
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => Err(QueueError::Unavailable(error.to_string())),
+    }
+}
+
+/// Whether the step does what can't be undone by doing it again: it calls a provider.
+fn has_side_effects(message: &StepMessage) -> bool {
+    op::find(&message.op).is_some_and(|op| op.pool != "image")
+}
+
+fn poison() -> StepError {
+    StepError::new(
+        ErrorClass::WorkflowError,
+        format!("the step was given to a worker {DELIVERIES_MAX} times and none of them reported on it"),
+    )
+    .code("poison")
+    .advice("look at what the step is given; a smaller picture may help. Then resume the run")
 }
 
 /// The one op that does not deserve a thread.
-async fn noop(message: &StepMessage) -> Outcome {
-    match crate::ops::noop(message) {
-        Ok((wait, succeeded)) => {
-            if wait.0 > 0 {
-                tokio::time::sleep(wait.to_std()).await;
-            }
-            Outcome::Succeeded(succeeded)
-        }
-        Err(error) => Outcome::Failed(error),
+async fn noop(message: &StepMessage) -> Result<Succeeded, StepError> {
+    let (wait, succeeded) = crate::ops::noop(message)?;
+    if wait.0 > 0 {
+        tokio::time::sleep(wait.to_std()).await;
     }
+    Ok(succeeded)
 }
-
 thread_local! {
     /// Whether this thread does a step, whose panic becomes the step's error.
     static IN_STEP: Cell<bool> = const { Cell::new(false) };

@@ -70,24 +70,27 @@ impl Workbench {
         ops::clear_leftovers(&self.staging);
     }
 
-    /// Does one attempt of a step, and keeps its manifest if it made a file. Blocks.
+    /// Does one attempt of a step. Blocks.
     ///
     /// # Errors
-    /// When the op fails, or what it made can't be kept.
+    /// When the op fails.
     pub fn perform(&self, message: &StepMessage) -> Result<Succeeded, StepError> {
         let _mark = self.begun.mark(message);
-        let succeeded = ops::run(message, &self.context())?;
-        let made = succeeded.outputs.values().any(|value| Artifact::from_value(value).is_some());
-        if made || succeeded.saved.is_some() {
-            let manifest = manifest(message, &succeeded);
-            self.files.0.put_manifest(
-                message.run,
-                &message.path,
-                message.generation,
-                manifest.to_string().as_bytes(),
-            )?;
-        }
-        Ok(succeeded)
+        ops::run(message, &self.context())
+    }
+
+    /// Whether what a step gave is told in a manifest: it made or saved a file.
+    pub(crate) fn leaves_manifest(succeeded: &Succeeded) -> bool {
+        succeeded.saved.is_some() || succeeded.outputs.values().any(|value| Artifact::from_value(value).is_some())
+    }
+
+    /// Keeps the manifest of a step. Blocks.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    pub(crate) fn keep_manifest(&self, message: &StepMessage, succeeded: &Succeeded) -> Result<(), StepError> {
+        let manifest = manifest(message, succeeded).to_string();
+        Ok(self.files.0.put_manifest(message.run, &message.path, message.generation, manifest.as_bytes())?)
     }
 
     /// What ops get to see of it.

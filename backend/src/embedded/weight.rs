@@ -30,7 +30,8 @@ fn bound_of_step(message: &StepMessage) -> u64 {
     FIXED + (texts + save) as u64 + bound_of_map(&message.params)
 }
 
-fn bound_of_report(report: &Report) -> u64 {
+/// At most so long is a report in a message; quick to find.
+pub fn bound_of_report(report: &Report) -> u64 {
     let outcome = match &report.outcome {
         Outcome::Succeeded(done) => {
             let saved = done.saved.as_ref().map_or(0, |saved| saved.path.len() + saved.artifact.name.len());

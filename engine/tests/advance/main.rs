@@ -15,4 +15,5 @@ mod recovery;
 mod resume;
 mod reuse;
 mod scale;
+mod watch;
 mod world;
