@@ -1,6 +1,6 @@
 //! The one connection that all clones of a store share, and how it is made again.
 
-use super::reply::{Fate, Replies, failed, fate, is_missing_script};
+use super::reply::{Fate, Replies, cause, failed, fate, is_missing_script};
 use super::scripts;
 use crate::StoreError;
 use ::redis::aio::{ConnectionLike as _, MultiplexedConnection};
@@ -104,7 +104,7 @@ impl Connection {
         loop {
             let error = match call.send(&mut line).await {
                 Ok(replies) => return Ok(Replies::new(replies)),
-                Err(error) => error,
+                Err(error) => cause(error),
             };
             let fate = fate(&error);
             if fate != Fate::Alive {
@@ -212,11 +212,25 @@ enum Call<'a> {
 }
 
 impl Call<'_> {
+    /// The replies, if none of them is a failure.
     async fn send(self, line: &mut MultiplexedConnection) -> RedisResult<Vec<Value>> {
-        match self {
-            Call::One(command) => Ok(vec![line.req_packed_command(command).await?]),
-            Call::Many(commands) => line.req_packed_commands(commands, 0, commands.len()).await,
-        }
+        let replies = match self {
+            Call::One(command) => return Ok(vec![line.req_packed_command(command).await?]),
+            Call::Many(commands) if commands.is_transaction() => {
+                // Of MULTI, of each command that it is queued, and then of EXEC.
+                let mut replies = line.req_packed_commands(commands, commands.len() + 1, 1).await?;
+                match replies.pop() {
+                    Some(Value::Array(replies)) => replies,
+                    other => other.into_iter().collect(),
+                }
+            }
+            Call::Many(commands) => line.req_packed_commands(commands, 0, commands.len()).await?,
+        };
+        let failure = replies.iter().find_map(|reply| match reply {
+            Value::ServerError(error) => Some(error.clone()),
+            _ => None,
+        });
+        failure.map_or(Ok(replies), |error| Err(error.into()))
     }
 }
 

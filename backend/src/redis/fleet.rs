@@ -15,18 +15,18 @@ impl Inner {
     pub(super) async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {
         let mut call = scripts::ANNOUNCE.call(&[self.keys.members(role)], member.id.len() + member.info.len() + 32);
         call.arg(&member.id).arg(&member.info).arg(ms(ttl).min(1 << 50));
-        self.connection.send("that a process takes part", &call).await
+        self.connection().send("that a process takes part", &call).await
     }
 
     pub(super) async fn leave(&self, role: Role, id: &str) -> Result<(), StoreError> {
         let mut leave = ::redis::cmd("HDEL");
         leave.arg(self.keys.members(role)).arg(id);
-        self.connection.send("that a process left", &leave).await
+        self.connection().send("that a process left", &leave).await
     }
 
     pub(super) async fn members(&self, role: Role) -> Result<Vec<Member>, StoreError> {
         let call = scripts::MEMBERS.call(&[self.keys.members(role)], 0);
-        let found: Vec<(String, Vec<u8>)> = self.connection.send("the members", &call).await?;
+        let found: Vec<(String, Vec<u8>)> = self.connection().send("the members", &call).await?;
         let mut members: Vec<Member> = found.into_iter().map(|(id, info)| Member { id, info }).collect();
         members.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(members)
@@ -43,7 +43,7 @@ impl Inner {
         let claim = encoding::encode(&StoredClaim { attempt, worker: worker.to_owned() })?;
         let mut call = scripts::CLAIM.call(&[self.keys.run(run), self.keys.claims(run)], claim.len() + 600);
         call.arg(field(step, generation)).arg(claim).arg(ms(LATE_CLAIMS_KEPT));
-        self.connection.send("a token", &call).await.map(Token)
+        self.lane(self.keys.shard_of(run)).send("a token", &call).await.map(Token)
     }
 
     pub(super) async fn holds(
@@ -55,14 +55,15 @@ impl Inner {
     ) -> Result<bool, StoreError> {
         let mut get = ::redis::cmd("HGET");
         get.arg(self.keys.claims(run)).arg(field(step, generation));
-        let claim: Option<Vec<u8>> = self.connection.send("a claim", &get).await?;
+        let claim: Option<Vec<u8>> = self.lane(self.keys.shard_of(run)).send("a claim", &get).await?;
         Ok(claim.as_deref().and_then(split).is_some_and(|(held, _)| held == token))
     }
 
     pub(super) async fn claims(&self, run: RunId) -> Result<Vec<Claim>, StoreError> {
         let mut get = ::redis::cmd("HGETALL");
         get.arg(self.keys.claims(run));
-        let found: Vec<(String, Vec<u8>)> = self.connection.send("the claims of a run", &get).await?;
+        let found: Vec<(String, Vec<u8>)> =
+            self.lane(self.keys.shard_of(run)).send("the claims of a run", &get).await?;
         let mut claims = Vec::with_capacity(found.len());
         for (field, value) in found {
             claims.push(decode(&field, &value)?);

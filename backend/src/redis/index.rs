@@ -170,7 +170,7 @@ impl Inner {
             let read = read.cmd("ZRANGE").arg(self.keys.index(cursor.status)).arg(from).arg("-inf");
             read.arg("BYSCORE").arg("REV").arg("LIMIT").arg(0).arg(cursor.page).arg("WITHSCORES");
         }
-        let mut replies = self.connection.send_all(&read).await?;
+        let mut replies = self.connection().send_all(&read).await?;
         for cursor in &mut empty {
             cursor.take_in(replies.next("a list of runs")?);
         }
@@ -183,7 +183,7 @@ impl Inner {
         for &run in runs {
             read.cmd("HGET").arg(self.keys.run(run)).arg("summary");
         }
-        let mut replies = self.connection.send_all(&read).await?;
+        let mut replies = self.connection().send_all(&read).await?;
         let mut summaries = Vec::with_capacity(runs.len());
         for _ in runs {
             let stored: Option<Vec<u8>> = replies.next("the summary of a run")?;
@@ -195,7 +195,7 @@ impl Inner {
     async fn write(&self, changes: Changes) -> Result<(), StoreError> {
         let mut pipeline = ::redis::pipe();
         changes.write(&self.keys, &mut pipeline);
-        self.connection.send_all(&pipeline).await.map(drop)
+        self.connection().send_all(&pipeline).await.map(drop)
     }
 
     /// Makes the lists right for these runs.

@@ -10,7 +10,7 @@ impl Inner {
         self.check_shard(shard)?;
         let mut call = scripts::ACQUIRE.call(&[self.keys.owner(shard), self.keys.epoch(shard)], owner.len() + 32);
         call.arg(owner).arg(ms(ttl).max(1));
-        let epoch: Option<u64> = self.connection.send("the epoch of a shard", &call).await?;
+        let epoch: Option<u64> = self.lane(shard).send("the epoch of a shard", &call).await?;
         Ok(epoch.map(Epoch))
     }
 
@@ -26,7 +26,7 @@ impl Inner {
         self.check_shard(shard)?;
         let mut call = scripts::RENEW.call(&[self.keys.owner(shard)], 64);
         call.arg(mark(epoch)).arg(ms);
-        self.connection.send("whether a shard is owned", &call).await
+        self.lane(shard).send("whether a shard is owned", &call).await
     }
 
     /// The refusal of an epoch that does not own a shard, whose key of the owner holds this.

@@ -19,7 +19,7 @@ impl Inner {
     pub(super) async fn definition(&self, hash: Sha256) -> Result<Option<Definition>, StoreError> {
         let mut get = cmd("GET");
         get.arg(self.keys.definition(hash));
-        let stored: Option<Vec<u8>> = self.connection.send("a definition", &get).await?;
+        let stored: Option<Vec<u8>> = self.connection().send("a definition", &get).await?;
         stored.map(|bytes| encoding::decode("a definition", &bytes)).transpose()
     }
 
@@ -27,7 +27,7 @@ impl Inner {
         let mut read = ::redis::pipe();
         read.cmd("HGETALL").arg(self.keys.run(run));
         read.cmd("SISMEMBER").arg(self.keys.dirty(self.keys.shard_of(run))).arg(keys::member(run));
-        let mut replies = self.connection.send_all(&read).await?;
+        let mut replies = self.lane(self.keys.shard_of(run)).send_all(&read).await?;
         let stored: Vec<(Vec<u8>, Vec<u8>)> = replies.next("a run")?;
         let is_dirty: bool = replies.next("whether a run is dirty")?;
         if stored.is_empty() {
@@ -43,7 +43,7 @@ impl Inner {
     }
 
     pub(super) async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-        let key = self.keys.events(run);
+        let (key, lane) = (self.keys.events(run), self.lane(self.keys.shard_of(run)));
         let mut events: Vec<Event> = Vec::new();
         let mut after = after;
         while events.len() < limit && after < u64::MAX {
@@ -51,8 +51,7 @@ impl Inner {
             let count = (limit - events.len()).min(PAGE);
             let mut read = cmd("XRANGE");
             read.arg(&key).arg(format!("{}-0", after + 1)).arg("+").arg("COUNT").arg(count);
-            let entries: Vec<(String, BTreeMap<String, Vec<u8>>)> =
-                self.connection.send("the events of a run", &read).await?;
+            let entries: Vec<(String, BTreeMap<String, Vec<u8>>)> = lane.send("the events of a run", &read).await?;
             let is_last = entries.len() < count;
             for (name, values) in entries {
                 let corrupt =
@@ -80,14 +79,14 @@ impl Inner {
         self.check_shard(shard)?;
         let mut read = cmd("ZRANGE");
         read.arg(self.keys.active(shard)).arg(0).arg(-1);
-        runs("the active runs", self.connection.send("the active runs", &read).await?)
+        runs("the active runs", self.lane(shard).send("the active runs", &read).await?)
     }
 
     pub(super) async fn dirty(&self, shard: Shard) -> Result<Vec<RunId>, StoreError> {
         self.check_shard(shard)?;
         let mut read = cmd("SMEMBERS");
         read.arg(self.keys.dirty(shard));
-        let mut dirty = runs("the dirty runs", self.connection.send("the dirty runs", &read).await?)?;
+        let mut dirty = runs("the dirty runs", self.lane(shard).send("the dirty runs", &read).await?)?;
         dirty.sort_unstable();
         Ok(dirty)
     }
@@ -102,7 +101,7 @@ impl Inner {
         let mut call = scripts::DUE.call(&[self.keys.timers(shard), self.keys.runs(shard)], 64);
         // A limit below zero is none.
         call.arg(now.0).arg(i64::try_from(limit).unwrap_or(-1));
-        let (due, next): (Vec<Vec<u8>>, Option<f64>) = self.connection.send("the due runs", &call).await?;
+        let (due, next): (Vec<Vec<u8>>, Option<f64>) = self.lane(shard).send("the due runs", &call).await?;
         Ok((runs("the due runs", due)?, next.map(|at| Timestamp(at as u64))))
     }
 
@@ -110,7 +109,7 @@ impl Inner {
         self.check_shard(shard)?;
         let mut read = cmd("HGETALL");
         read.arg(self.keys.inbox(shard));
-        let stored: Vec<(String, Vec<u8>)> = self.connection.send("the inbox", &read).await?;
+        let stored: Vec<(String, Vec<u8>)> = self.lane(shard).send("the inbox", &read).await?;
         let mut commands: Vec<(u64, Command)> = Vec::with_capacity(stored.len());
         for (key, value) in stored {
             let (position, value) = split_position(&value).ok_or_else(|| StoreError::Corrupt {
@@ -132,7 +131,7 @@ impl Inner {
             let mut read = cmd("HSCAN");
             read.arg(&key).arg(cursor).arg("COUNT").arg(limit.min(PAGE));
             let (next, entries): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
-                self.connection.send("the saved files", &read).await?;
+                self.connection().send("the saved files", &read).await?;
             found.extend(entries);
             cursor = next;
             if cursor == 0 {

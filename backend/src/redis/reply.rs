@@ -48,6 +48,15 @@ pub(super) fn fate(error: &RedisError) -> Fate {
     }
 }
 
+/// Why a transaction was not done, where that is what the error says: the first refusal of what was queued.
+pub(super) fn cause(error: RedisError) -> RedisError {
+    if error.kind() != ErrorKind::Server(ServerErrorKind::ExecAbort) {
+        return error;
+    }
+    let refusals = error.clone().into_server_errors();
+    refusals.and_then(|refusals| refusals.first().map(|(_, refusal)| refusal.clone().into())).unwrap_or(error)
+}
+
 /// Whether a script has to be loaded first.
 pub(super) fn is_missing_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)

@@ -37,8 +37,8 @@ impl RedisStore {
     /// Makes the store ready, and refuses a server that would lose what is stored. Doing it again changes nothing.
     pub async fn prepare(&self) -> Result<Prepared, StoreError> {
         let server = self.inner.server().await?;
-        server.check(self.inner.connection.place())?;
-        let Inner { keys, connection, .. } = &*self.inner;
+        server.check(self.inner.connection().place())?;
+        let (keys, connection) = (&self.inner.keys, self.inner.connection());
         let mut write = ::redis::pipe();
         write.cmd("HSETNX").arg(keys.schema()).arg("version").arg(SCHEMA);
         write.cmd("HSETNX").arg(keys.schema()).arg("shards").arg(keys.shards());
@@ -57,7 +57,7 @@ impl RedisStore {
     pub async fn check(&self) -> Result<(), StoreError> {
         let written = self.inner.written().await?;
         if written.schema.is_none() {
-            let Inner { keys, connection, .. } = &*self.inner;
+            let (keys, connection) = (&self.inner.keys, self.inner.connection());
             return Err(StoreError::Unavailable(format!(
                 "{} has no `{}` yet: run `darkroom setup`",
                 connection.place(),
@@ -72,12 +72,12 @@ impl Inner {
     async fn written(&self) -> Result<Written, StoreError> {
         let mut get = cmd("HMGET");
         get.arg(self.keys.schema()).arg("version").arg("shards");
-        let (schema, shards) = self.connection.send(&format!("`{}`", self.keys.schema()), &get).await?;
+        let (schema, shards) = self.connection().send(&format!("`{}`", self.keys.schema()), &get).await?;
         Ok(Written { schema, shards })
     }
 
     fn check_written(&self, written: Written) -> Result<(), StoreError> {
-        let what = || format!("what is stored under `{}:` at {}", self.keys.namespace(), self.connection.place());
+        let what = || format!("what is stored under `{}:` at {}", self.keys.namespace(), self.connection().place());
         if let Some(schema) = written.schema.filter(|&schema| schema != SCHEMA) {
             let why = format!("its schema is {schema}, this release reads {SCHEMA}");
             return Err(StoreError::Corrupt { what: what(), why });
@@ -90,7 +90,7 @@ impl Inner {
     }
 
     async fn server(&self) -> Result<Server, StoreError> {
-        let info: String = self.connection.send("INFO", &cmd("INFO")).await?;
+        let info: String = self.connection().send("INFO", &cmd("INFO")).await?;
         let mut facts: BTreeMap<String, String> = info
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -99,7 +99,7 @@ impl Inner {
         // Hosted servers forbid CONFIG, so INFO is believed for what it says as well.
         let mut get = cmd("CONFIG");
         get.arg("GET").arg("appendfsync");
-        if let Ok(settings) = self.connection.send::<Vec<(String, String)>>("CONFIG GET", &get).await {
+        if let Ok(settings) = self.connection().send::<Vec<(String, String)>>("CONFIG GET", &get).await {
             facts.extend(settings);
         }
         Ok(Server(facts))

@@ -24,18 +24,25 @@ pub struct RedisOptions {
     pub shards: u16,
 }
 
+/// How many connections the shards share, at most.
+///
+/// Redis reads 16 KiB from a connection, does what is in there, and writes to disk once for all connections that had
+/// something. Over a single one every 16 KiB of commits would wait for a write of their own.
+const LANES_MAX: u16 = 8;
+
 /// The store of a fleet, in Redis 7.0 or later.
 ///
 /// Every write is one script, so it happens as a whole; with `appendfsync always` what was acknowledged survives
-/// `kill -9` and a power cut. Everything goes over one connection that is made when it is first needed, and again when it
-/// has ended. What is sent may be sent twice, so each write is safe to repeat.
+/// `kill -9` and a power cut. Everybody shares a few connections that are made when they are first needed, and again when
+/// they have ended. What is sent may be sent twice, so each write is safe to repeat.
 #[derive(Clone)]
 pub struct RedisStore {
     pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
-    pub(super) connection: Connection,
+    /// At least one.
+    lanes: Vec<Connection>,
     pub(super) keys: Keys,
     pub(super) time: Time,
     pub(super) known: Known,
@@ -43,20 +50,25 @@ pub(super) struct Inner {
 
 impl std::fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Inner { connection, keys, .. } = &*self.inner;
-        f.debug_struct("RedisStore").field("place", &connection.place()).field("keys", keys).finish_non_exhaustive()
+        let Inner { keys, .. } = &*self.inner;
+        let place = self.inner.connection().place();
+        f.debug_struct("RedisStore").field("place", &place).field("keys", keys).finish_non_exhaustive()
     }
 }
 
 impl RedisStore {
     /// A store that connects when it is first used.
     pub fn connect(options: RedisOptions) -> Self {
-        let mut connection = Connection::new(options.url.expose_secret());
-        if options.namespace.contains(['{', '}']) {
-            connection.refuse(format!("the namespace `{}` may not hold braces", options.namespace));
-        }
+        let lane = || {
+            let mut connection = Connection::new(options.url.expose_secret());
+            if options.namespace.contains(['{', '}']) {
+                connection.refuse(format!("the namespace `{}` may not hold braces", options.namespace));
+            }
+            connection
+        };
         let keys = Keys::new(&options.namespace, options.shards);
-        Self { inner: Arc::new(Inner { connection, keys, time: Time::new(), known: Known::default() }) }
+        let lanes = std::iter::repeat_with(lane).take(usize::from(keys.shards().min(LANES_MAX))).collect();
+        Self { inner: Arc::new(Inner { lanes, keys, time: Time::new(), known: Known::default() }) }
     }
 
     /// Makes the lists of runs right for the unfinished runs of a shard, for example when it gets a new owner: a process
@@ -67,6 +79,16 @@ impl RedisStore {
 }
 
 impl Inner {
+    /// The connection for what belongs to no shard.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.lanes[0]
+    }
+
+    /// The connection for what belongs to this shard.
+    pub(super) fn lane(&self, shard: Shard) -> &Connection {
+        &self.lanes[usize::from(shard.0) % self.lanes.len()]
+    }
+
     /// Refuses a shard that is not there.
     pub(super) fn check_shard(&self, shard: Shard) -> Result<(), StoreError> {
         if shard.0 < self.keys.shards() {
@@ -78,7 +100,7 @@ impl Inner {
 
 impl Store for RedisStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.inner.time.now(&self.inner.connection).await
+        self.inner.time.now(self.inner.connection()).await
     }
 
     async fn put_definition(&self, definition: &Definition) -> Result<(), StoreError> {

@@ -29,7 +29,7 @@ impl Inner {
         limits::check_definition(definition)?;
         let mut set = ::redis::cmd("SET");
         set.arg(self.keys.definition(definition.hash)).arg(encoding::encode(definition)?).arg("NX");
-        self.connection.send("that a definition is kept", &set).await
+        self.connection().send("that a definition is kept", &set).await
     }
 
     pub(super) async fn post(&self, command: &Command) -> Result<(), StoreError> {
@@ -39,7 +39,7 @@ impl Inner {
         let size = command.key.len() + stored.len() + 32;
         let mut call = scripts::POST.call(&[self.keys.inbox(shard), self.keys.posted(shard)], size);
         call.arg(&command.key).arg(stored);
-        self.connection.send("that a command is in the inbox", &call).await
+        self.lane(shard).send("that a command is in the inbox", &call).await
     }
 
     pub(super) async fn create(&self, new_runs: &[NewRun]) -> Result<Vec<Created>, StoreError> {
@@ -51,6 +51,7 @@ impl Inner {
         // Tells this creation from others when its reply is lost and it is repeated.
         let number = random() >> 1;
         let mut pipeline = Pipeline::new();
+        pipeline.atomic();
         let mut order = Vec::with_capacity(new_runs.len());
         for (&shard, of_shard) in &shards {
             for chunk in chunks(of_shard, |&at| (new_runs[at].run, new_run_bytes(&new_runs[at]))) {
@@ -62,7 +63,7 @@ impl Inner {
         new_runs.iter().for_each(|new| index.add(new.run, &new.summary));
         index.write(&self.keys, &mut pipeline);
 
-        let mut replies = self.connection.send_all(&pipeline).await?;
+        let mut replies = self.connection().send_all(&pipeline).await?;
         let mut outcomes = vec![Created::Existed; new_runs.len()];
         for chunk in order {
             let created: Vec<bool> = replies.next("whether runs were created")?;
@@ -118,7 +119,10 @@ impl Inner {
             self.check_own(commit.run, shard, epoch).await?;
         }
         let chunks = chunks(commits, |commit| (commit.run, commit_bytes(commit)));
+        // As one transaction: not for its own sake, each script stands for itself, but because Redis then does all of it
+        // between two writes to disk. By itself a pipeline is done as it arrives, in pieces of 16 KiB.
         let mut pipeline = Pipeline::with_capacity(chunks.len() + 4);
+        pipeline.atomic();
         for chunk in &chunks {
             pipeline.add_command(self.commit_call(shard, epoch, chunk)?);
         }
@@ -138,7 +142,7 @@ impl Inner {
         let moved = self.follow(commits, &mut pipeline);
         self.save(commits, &mut pipeline)?;
 
-        let result = match self.connection.send_all(&pipeline).await {
+        let result = match self.lane(shard).send_all(&pipeline).await {
             Ok(replies) => self.outcomes(shard, epoch, &chunks, scripts, replies),
             Err(error) => {
                 moved.keys().for_each(|&run| self.known.forget(run));
@@ -275,7 +279,7 @@ impl Inner {
         }
         let mut get = ::redis::cmd("GET");
         get.arg(self.keys.owner(own));
-        let owner: Option<Vec<u8>> = self.connection.send("the owner of a shard", &get).await?;
+        let owner: Option<Vec<u8>> = self.connection().send("the owner of a shard", &get).await?;
         Err(self.fenced(own, held, &owner.unwrap_or_default()))
     }
 }
