@@ -281,7 +281,7 @@ impl StoreError {
             StoreError::Corrupt { .. } => "use the release that wrote it, or restore it from a backup",
             StoreError::InUse { .. } => "wait for the other command to end, or stop it",
             StoreError::Unreachable { .. } => "check store.url and that Redis runs and accepts connections",
-            StoreError::Unavailable(_) => "check that the disk has room and the folder may be written",
+            StoreError::Unavailable(_) => "check that the disk or server has room and the state may be written",
         }
     }
 }

@@ -25,8 +25,19 @@ async fn main() {
             let namespace = format!("speed-{shards}-{batch}");
             let store = RedisStore::connect(RedisOptions { url: server.url().into(), namespace, shards: SHARDS });
             measure(&store, shards, batch, pid).await;
+            println!("      {}", scripts(&server.url()));
         }
     }
+}
+
+/// How long scripts took inside of Redis since this was last asked.
+fn scripts(url: &str) -> String {
+    let mut client = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut client).unwrap();
+    let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query(&mut client).unwrap();
+    let of =
+        |name: &str| info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:"))).unwrap_or("none");
+    format!("evalsha {}; hset {}; xadd {}", of("evalsha"), of("hset"), of("xadd"))
 }
 
 async fn measure(store: &RedisStore, shards: u16, batch: usize, pid: u32) {

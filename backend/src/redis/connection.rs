@@ -215,7 +215,7 @@ impl Call<'_> {
     /// The replies, if none of them is a failure.
     async fn send(self, line: &mut MultiplexedConnection) -> RedisResult<Vec<Value>> {
         let replies = match self {
-            Call::One(command) => return Ok(vec![line.req_packed_command(command).await?]),
+            Call::One(command) => vec![line.req_packed_command(command).await?],
             Call::Many(commands) if commands.is_transaction() => {
                 // Of MULTI, of each command that it is queued, and then of EXEC.
                 let mut replies = line.req_packed_commands(commands, commands.len() + 1, 1).await?;

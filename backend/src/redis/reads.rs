@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// How many entries of a stream or hash are read in one go.
 const PAGE: usize = 512;
 
+/// A hash as Redis gives it.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What the names of a run's own fields start with, so that no step can be called like `head`.
 pub(super) const FIELD: &str = "f:";
 
@@ -28,7 +31,7 @@ impl Inner {
         read.cmd("HGETALL").arg(self.keys.run(run));
         read.cmd("SISMEMBER").arg(self.keys.dirty(self.keys.shard_of(run))).arg(keys::member(run));
         let mut replies = self.lane(self.keys.shard_of(run)).send_all(&read).await?;
-        let stored: Vec<(Vec<u8>, Vec<u8>)> = replies.next("a run")?;
+        let stored: Pairs = replies.next("a run")?;
         let is_dirty: bool = replies.next("whether a run is dirty")?;
         if stored.is_empty() {
             return Ok(None);
@@ -130,8 +133,7 @@ impl Inner {
         while found.len() < limit {
             let mut read = cmd("HSCAN");
             read.arg(&key).arg(cursor).arg("COUNT").arg(limit.min(PAGE));
-            let (next, entries): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
-                self.connection().send("the saved files", &read).await?;
+            let (next, entries): (u64, Pairs) = self.connection().send("the saved files", &read).await?;
             found.extend(entries);
             cursor = next;
             if cursor == 0 {
@@ -148,7 +150,7 @@ pub(super) fn runs(what: &str, members: Vec<Vec<u8>>) -> Result<Vec<RunId>, Stor
     members.iter().map(|member| keys::run_of_member(member).ok_or_else(corrupt)).collect()
 }
 
-fn decode_run(run: RunId, stored: Vec<(Vec<u8>, Vec<u8>)>) -> Result<StoredRun, StoreError> {
+fn decode_run(run: RunId, stored: Pairs) -> Result<StoredRun, StoreError> {
     let corrupt = |why: String| StoreError::Corrupt { what: format!("run {run}"), why };
     let (mut version, mut summary, mut head, mut outbox) = (None, None, None, Vec::new());
     let mut fields = Vec::with_capacity(stored.len());

@@ -75,6 +75,9 @@ pub(super) fn failed(place: &str, error: &RedisError) -> StoreError {
         | ErrorKind::AuthenticationFailed
         | ErrorKind::InvalidClientConfig
         | ErrorKind::Parse => StoreError::Unreachable { place: place.to_owned(), why: said(error) },
+        _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS")) => {
+            StoreError::Unreachable { place: place.to_owned(), why: said(error) }
+        }
         _ => StoreError::Unavailable(format!("{place}: {}", said(error))),
     }
 }
@@ -86,5 +89,33 @@ fn said(error: &RedisError) -> String {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ if error.is_timeout() => "no answer in time".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_server() {
+        let cases = [
+            ("LOADING", "Redis is loading the dataset in memory", true, Fate::Alive),
+            ("MASTERDOWN", "Link with MASTER is down", true, Fate::Suspect),
+            ("NOAUTH", "Authentication required.", true, Fate::Alive),
+            ("READONLY", "You can't write against a read only replica.", false, Fate::Suspect),
+            ("OOM", "command not allowed when used memory > 'maxmemory'.", false, Fate::Alive),
+            ("MISCONF", "Errors writing to the AOF file: No space left on device", false, Fate::Alive),
+        ];
+        for (code, words, is_unreachable, then) in cases {
+            let line = format!("-{code} {words}\r\n");
+            let error = match ::redis::parse_redis_value(line.as_bytes()) {
+                Ok(Value::ServerError(error)) => RedisError::from(error),
+                other => panic!("{other:?}"),
+            };
+            let told = failed("redis://x", &error);
+            assert_eq!(matches!(told, StoreError::Unreachable { .. }), is_unreachable, "{told}");
+            assert!(told.to_string().contains(&format!("{code} {words}")), "{told}");
+            assert_eq!(fate(&error), then, "{code}");
+        }
     }
 }

@@ -115,6 +115,7 @@ impl RedisServer {
             .env("remove", &self.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut line = String::new();
