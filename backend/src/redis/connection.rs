@@ -14,6 +14,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How long Redis may take to answer. A slow disk holds back every answer, so it is longer than a lease.
 const RESPONSE_MAX: Duration = Duration::from_secs(5);
 
+/// How long somebody has to have waited whose giving up makes a connection suspect.
+const GIVEN_UP_AFTER: Duration = Duration::from_millis(500);
+
 /// How long nobody tries again after a first failure to connect. It doubles with each one.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
@@ -102,7 +105,10 @@ impl Connection {
         let mut may_reconnect = true;
         let mut may_load = true;
         loop {
-            let error = match call.send(&mut line).await {
+            let mut waiting = Waiting { connection: self, number, since: Instant::now(), is_over: false };
+            let answer = call.send(&mut line).await;
+            waiting.is_over = true;
+            let error = match answer {
                 Ok(replies) => return Ok(Replies::new(replies)),
                 Err(error) => cause(error),
             };
@@ -231,6 +237,25 @@ impl Call<'_> {
             _ => None,
         });
         failure.map_or(Ok(replies), |error| Err(error.into()))
+    }
+}
+
+/// Somebody who waits for an answer.
+///
+/// Who gives up after long, because a lease ends before [`RESPONSE_MAX`] does, says as much about the connection as a
+/// time-out would: the other end may be gone without a word. The next one connects anew.
+struct Waiting<'a> {
+    connection: &'a Connection,
+    number: u64,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= GIVEN_UP_AFTER {
+            self.connection.drop_line(self.number);
+        }
     }
 }
 
