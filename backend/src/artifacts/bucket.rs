@@ -7,12 +7,12 @@ use super::{
     unavailable,
 };
 use darkroom_proto::{Artifact, Sha256};
-use futures_util::future::try_join_all;
+use futures_util::{Stream, StreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as Key;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientConfigKey, GetOptions, GetRange, ObjectStore as _, PutMultipartOptions,
-    PutOptions, PutPayload, RetryConfig, WriteMultipart,
+    Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, ObjectStore as _, PutMultipartOptions, PutOptions,
+    PutPayload, RetryConfig, WriteMultipart,
 };
 use sha2::Digest as _;
 use std::fs::File;
@@ -20,17 +20,20 @@ use std::io::{ErrorKind, Read, Seek as _};
 use std::path::Path;
 use std::time::Duration;
 
-/// How much is sent or fetched by one request. What is in flight together has to pass a slow line within the time that a
-/// request may take: 32 MiB in a minute, 4.5 Mbit/s.
+/// How much is sent by one request. What is in flight together has to pass a slow line within the time that a request
+/// may take: 32 MiB in a minute, 4.5 Mbit/s.
 const PART_BYTES: u64 = 8 << 20;
-/// How many requests for parts of one file are in flight.
-const PARTS_IN_FLIGHT: u64 = 4;
+/// How many parts of one file are in flight.
+const PARTS_IN_FLIGHT: usize = 4;
 /// Up to here a file is sent in one request: most pictures are, and one request is quicker than four.
 const WHOLE_BYTES_MAX: u64 = 2 * PART_BYTES;
 
-/// How long a request may take, and connecting for it.
-const REQUEST_TIMEOUT: &str = "60s";
-const CONNECT_TIMEOUT: &str = "5s";
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server may be silent: while it is sent a part, and between two pieces of what it sends.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to fetch as much as a part has, so that one that sends byte by byte is given up as well.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A short hiccup is not worth failing a step; what lasts longer is the business of the step's own retries.
 fn retries() -> RetryConfig {
@@ -64,10 +67,12 @@ impl Bucket {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ArtifactError> {
         let root = if prefix.is_empty() { format!("s3://{bucket}") } else { format!("s3://{bucket}/{prefix}") };
-        let mut builder = AmazonS3Builder::new()
-            .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
-            .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-            .with_retry(retries());
+        let client = ClientOptions::new()
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_read_timeout(SILENCE_MAX)
+            // It would count for fetching a whole file, however large.
+            .with_timeout_disabled();
+        let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retries());
         for (name, value) in variables {
             // A variable that is set to nothing is not set, for the AWS tools as well.
             if name.starts_with("AWS_")
@@ -278,7 +283,7 @@ impl Bucket {
             };
             let (given_back, sent) = self
                 .wait(async move {
-                    let sent = upload.wait_for_capacity(PARTS_IN_FLIGHT as usize).await;
+                    let sent = upload.wait_for_capacity(PARTS_IN_FLIGHT).await;
                     if sent.is_ok() {
                         upload.put(part.into());
                     }
@@ -300,47 +305,44 @@ impl Bucket {
         let _ = self.wait(async move { upload.abort().await });
     }
 
-    /// Gives the bytes of an artifact piece by piece, never more than it should have.
+    /// Gives the bytes of an artifact piece by piece, none of them unless they are as many as they should be.
     fn fetch(&self, artifact: &Artifact, mut take: impl FnMut(&[u8])) -> Result<(), ArtifactError> {
-        let key = self.key(&name_of(artifact.sha256))?;
-        let wanted = artifact.bytes;
-        let (store, first) = (self.store.clone(), key.clone());
-        let got = self.wait(async move {
-            // A file that fits into one request is asked for as a whole: a range of an empty file is an error.
-            let range = (wanted > PART_BYTES).then_some(GetRange::Bounded(0..PART_BYTES));
-            let found = store.get_opts(&first, GetOptions { range, ..GetOptions::default() }).await?;
-            let length = found.meta.size;
-            let bytes = if length == wanted { found.bytes().await? } else { Default::default() };
-            Ok((length, bytes))
+        let (store, key) = (self.store.clone(), self.key(&name_of(artifact.sha256))?);
+        let found = self.wait(async move { store.get_opts(&key, GetOptions::default()).await })?;
+        let found = found.map_err(|error| match self.server.lacks_only_the_object(&error) {
+            true => ArtifactError::Missing { sha256: artifact.sha256 },
+            false => self.server.refusal(&error),
         })?;
-        let (length, bytes) = got.map_err(|error| {
-            if self.server.lacks_only_the_object(&error) {
-                return ArtifactError::Missing { sha256: artifact.sha256 };
-            }
-            self.server.refusal_of_range(&error, artifact.sha256)
-        })?;
-        check(artifact, length, artifact.sha256)?;
-        take(&bytes);
-        let mut at = bytes.len() as u64;
-        while at < wanted {
-            let starts = (0..PARTS_IN_FLIGHT).map(|part| at + part * PART_BYTES).filter(|start| *start < wanted);
-            let ranges: Vec<_> = starts.map(|start| start..(start + PART_BYTES).min(wanted)).collect();
-            let (store, key) = (self.store.clone(), key.clone());
-            let parts = self.wait(async move {
-                try_join_all(ranges.into_iter().map(|range| {
-                    let (store, key) = (store.clone(), key.clone());
-                    let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-                    async move { store.get_opts(&key, options).await?.bytes().await }
-                }))
-                .await
+        check(artifact, found.meta.size, artifact.sha256)?;
+        let mut stream = found.into_stream();
+        loop {
+            let fetched = self.wait(async move {
+                let pieces = tokio::time::timeout(FETCH_TIMEOUT, next_part(&mut stream)).await;
+                Ok((stream, pieces))
             })?;
-            for part in parts.map_err(|error| self.server.refusal_of_range(&error, artifact.sha256))? {
-                take(&part);
-                at += part.len() as u64;
+            let (given_back, pieces) = fetched.map_err(|error| self.server.refusal(&error))?;
+            stream = given_back;
+            let pieces = pieces.map_err(|_| self.server.unreachable("it sends too slowly"))?;
+            let pieces = pieces.map_err(|error| self.server.refusal(&error))?;
+            if pieces.is_empty() {
+                return Ok(());
             }
+            pieces.iter().for_each(|piece| take(piece));
         }
-        Ok(())
     }
+}
+
+/// The next pieces of a stream, about as many bytes as a part has; none at its end.
+async fn next_part<B: AsRef<[u8]>, E>(stream: &mut (impl Stream<Item = Result<B, E>> + Unpin)) -> Result<Vec<B>, E> {
+    let (mut pieces, mut length) = (Vec::new(), 0);
+    while length < PART_BYTES
+        && let Some(piece) = stream.next().await
+    {
+        let piece = piece?;
+        length += piece.as_ref().len() as u64;
+        pieces.push(piece);
+    }
+    Ok(pieces)
 }
 
 /// What is kept with an object, so that a browser shows it as what it is.

@@ -1,7 +1,6 @@
 //! What the errors of an S3 server mean, without repeating what it sent: that may hold signatures and keys.
 
 use super::ArtifactError;
-use darkroom_proto::Sha256;
 use object_store::Error;
 use object_store::client::{HttpError, HttpErrorKind};
 
@@ -72,16 +71,6 @@ impl Server {
         matches!(error, Error::NotFound { .. }) && code(&error.to_string()) != Some("NoSuchBucket")
     }
 
-    /// What a refused part of an artifact means.
-    pub(super) fn refusal_of_range(&self, error: &Error, sha256: Sha256) -> ArtifactError {
-        match code(&error.to_string()) {
-            Some("InvalidRange") => {
-                ArtifactError::Damaged { sha256, why: "it is shorter than it should be".to_owned() }
-            }
-            _ => self.refusal(error),
-        }
-    }
-
     /// What any other error means.
     pub(super) fn refusal(&self, error: &Error) -> ArtifactError {
         let text = error.to_string();
@@ -107,7 +96,7 @@ impl Server {
             _ if status.is_some_and(|status| status.starts_with('3')) || text.contains("redirect without LOCATION") => {
                 self.denied("the region is not the bucket's")
             }
-            _ if said.is_empty() => self.unreachable("it sent an answer that can't be read"),
+            _ if said.is_empty() => self.unreachable(unread(error)),
             _ => self.unreachable(format!("it answered {said}")),
         }
     }
@@ -120,17 +109,22 @@ pub(super) fn is_told_by_uploading(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. }) || refused
 }
 
+/// An error and what it comes from, the innermost last.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source())
+}
+
+/// What is said of an answer that is none of S3. The innermost error names what is wrong with it; a document is not shown.
+fn unread(error: &Error) -> String {
+    let why = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let shown = if why.contains('<') { String::new() } else { format!(": {why}") };
+    format!("it sent an answer that can't be read{shown}")
+}
+
 /// What happened to a request that got no answer.
 fn transport(error: &Error) -> Option<String> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut kind = None;
-    let mut last = None;
-    while let Some(this) = cause {
-        kind = this.downcast_ref::<HttpError>().map(HttpError::kind).or(kind);
-        last = Some(this);
-        cause = this.source();
-    }
-    let last = last.map(ToString::to_string).unwrap_or_default();
+    let kind = causes(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind);
+    let last = causes(error).last().map(ToString::to_string).unwrap_or_default();
     Some(match kind? {
         HttpErrorKind::Timeout => "no answer in time".to_owned(),
         HttpErrorKind::Connect => format!("no connection: {last}"),
@@ -213,7 +207,5 @@ mod tests {
             is_told_by_uploading(&answer("403 Forbidden", "")) && is_told_by_uploading(&answer("404 Not Found", ""))
         );
         assert!(!is_told_by_uploading(&answer("500 Internal", "")));
-        let cut_off = server.refusal_of_range(&answer("416 Range", &document("InvalidRange")), Sha256::of(b"x"));
-        assert!(matches!(cut_off, ArtifactError::Damaged { .. }));
     }
 }
