@@ -106,7 +106,12 @@ impl From<QueueError> for Failure {
 
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Failure {
-        Failure::new(EXIT_FAILED, error.to_string()).advice(error.advice())
+        let exit = match &error {
+            ArtifactError::BadUrl { .. } => EXIT_USAGE,
+            ArtifactError::Unreachable { .. } => EXIT_UNREACHABLE,
+            _ => EXIT_FAILED,
+        };
+        Failure::new(exit, error.to_string()).advice(error.advice())
     }
 }
 

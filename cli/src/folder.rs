@@ -16,17 +16,7 @@ pub(crate) fn state() -> PathBuf {
 
 /// The artifacts that the settings point to.
 pub(crate) fn artifacts(settings: &Settings) -> Result<Artifacts, Failure> {
-    let url = &settings.artifacts.url;
-    let path = match url.split_once("://") {
-        None => PathBuf::from(url),
-        Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
-        Some((scheme, _)) => {
-            return Err(Failure::usage(format!("artifacts can't be kept at a `{scheme}` URL in this release"))
-                .advice("set artifacts.url to a folder or a file:/// URL"));
-        }
-    };
-    let path = std::path::absolute(&path).map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
-    Ok(Artifacts::open(&path)?)
+    Ok(Artifacts::open_url(&settings.artifacts.url)?)
 }
 
 /// How long the state may still be held by a process that only looks, was just killed, or is just starting or ending.

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Artifacts {
-    /// A path or a `file:///` URL. Default: `.darkroom/artifacts`.
+    /// A path, a `file:///` URL or `s3://bucket/prefix`. Default: `.darkroom/artifacts`.
     pub(crate) url: String,
 }
 

@@ -7,7 +7,9 @@ use darkroom_backend::{
     Store,
 };
 use darkroom_proto::{RunId, RunStatus};
+use darkroom_tests::conformance::artifacts::Place as _;
 use darkroom_tests::sample;
+use darkroom_tests::servers::s3::shared_s3;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,7 +29,10 @@ fn main() {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(lists(&dir.path().join("lists")));
-    artifacts(dir.path());
+    println!("artifacts in a folder");
+    artifacts(&Artifacts::open(&dir.path().join("artifacts")).unwrap());
+    println!("artifacts in a bucket of a server on this machine");
+    artifacts(&shared_s3().place().open());
 }
 
 fn fsync(dir: &Path) {
@@ -159,18 +164,17 @@ async fn queue() {
     println!("  queue: {:.0} publish + take + ack per second", f64::from(COUNT) / spent.as_secs_f64());
 }
 
-fn artifacts(dir: &Path) {
-    let artifacts = Artifacts::open(&dir.join("artifacts")).unwrap();
+fn artifacts(artifacts: &Artifacts) {
     let bytes: Vec<u8> = (0..64u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let started = Instant::now();
     darkroom_proto::Sha256::of(&bytes);
-    println!("sha256: {:.0} MB/s", 67.1 / started.elapsed().as_secs_f64());
+    println!("  sha256: {:.0} MB/s", 67.1 / started.elapsed().as_secs_f64());
     let started = Instant::now();
     let artifact = artifacts.put(&bytes, &Details::default()).unwrap();
-    println!("put of 64 MiB: {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
+    println!("  put of 64 MiB: {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
     let started = Instant::now();
     artifacts.get(&artifact).unwrap();
-    println!("get of 64 MiB: {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
+    println!("  get of 64 MiB: {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
     let mut times = Vec::new();
     for at in 0..50u8 {
         let bytes = vec![at; 100 << 10];
@@ -178,5 +182,13 @@ fn artifacts(dir: &Path) {
         artifacts.put(&bytes, &Details::default()).unwrap();
         times.push(started.elapsed());
     }
-    println!("put of 100 KiB: {:.2} ms", median_ms(&mut times));
+    println!("  put of 100 KiB: {:.2} ms", median_ms(&mut times));
+    let mut times = Vec::new();
+    for at in 0..50u8 {
+        let artifact = artifacts.put(&vec![at; 100 << 10], &Details::default()).unwrap();
+        let started = Instant::now();
+        artifacts.get(&artifact).unwrap();
+        times.push(started.elapsed());
+    }
+    println!("  get of 100 KiB: {:.2} ms", median_ms(&mut times));
 }

@@ -2,6 +2,7 @@
 
 pub mod rabbit;
 pub mod redis;
+pub mod s3;
 
 /// A port of the loopback address that nobody listens on now.
 pub fn free_port() -> u16 {

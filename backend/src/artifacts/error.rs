@@ -29,13 +29,43 @@ pub enum ArtifactError {
         /// The limit.
         bytes_max: u64,
     },
-    /// The store can't be read or written.
+    /// A local file or folder can't be read or written.
     #[error("{place}: {source}")]
     Unavailable {
         /// The file or folder.
         place: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// The server of the store can't be reached, or failed.
+    #[error("the artifact store {place} can't be reached: {why}")]
+    Unreachable {
+        /// The store and its server.
+        place: String,
+        /// What happened.
+        why: String,
+    },
+    /// The server of the store refuses our key.
+    #[error("the artifact store {place} refuses access: {why}")]
+    Denied {
+        /// The store and its server.
+        place: String,
+        /// What it said.
+        why: String,
+    },
+    /// The server of the store has no such bucket.
+    #[error("the artifact store {place} is not there: there is no bucket of this name")]
+    NoBucket {
+        /// The store and its server.
+        place: String,
+    },
+    /// The URL of a store can't be used. Where it may hold a secret, only its beginning is kept.
+    #[error("the artifact store `{url}` can't be used: {why}")]
+    BadUrl {
+        /// The URL, or its beginning.
+        url: String,
+        /// What is wrong with it.
+        why: String,
     },
 }
 
@@ -47,15 +77,31 @@ impl ArtifactError {
             ArtifactError::Damaged { .. } => "delete the damaged file and run the step that made it again",
             ArtifactError::TooLarge { .. } => "use a smaller file",
             ArtifactError::Unavailable { .. } => "check that the disk has room and the folder may be written",
+            ArtifactError::Unreachable { .. } => {
+                "check AWS_ENDPOINT_URL, and that the server runs and answers from here"
+            }
+            ArtifactError::Denied { .. } => {
+                "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_REGION, and that the key may \
+                 get, put and list objects of the bucket"
+            }
+            ArtifactError::NoBucket { .. } => "make the bucket, or correct artifacts.url or AWS_ENDPOINT_URL",
+            ArtifactError::BadUrl { .. } => {
+                "set artifacts.url to a folder, file:///folder or s3://bucket/prefix; keys and endpoint come from \
+                 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL"
+            }
         }
     }
 
-    /// What kind of error it is for the policy: only a store that can't be reached may come back by itself.
+    /// What kind of error it is for the policy: only what can pass without a change of the run may come back.
     fn class(&self) -> ErrorClass {
         match self {
             ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } => ErrorClass::InvalidInput,
             ArtifactError::TooLarge { .. } => ErrorClass::TooLarge,
-            ArtifactError::Unavailable { .. } => ErrorClass::ServerUnavailable,
+            ArtifactError::Unavailable { .. } | ArtifactError::Unreachable { .. } | ArtifactError::NoBucket { .. } => {
+                ErrorClass::ServerUnavailable
+            }
+            ArtifactError::Denied { .. } => ErrorClass::InvalidKey,
+            ArtifactError::BadUrl { .. } => ErrorClass::WorkflowError,
         }
     }
 
@@ -64,7 +110,10 @@ impl ArtifactError {
             ArtifactError::Missing { .. } => "artifact_missing",
             ArtifactError::Damaged { .. } => "artifact_damaged",
             ArtifactError::TooLarge { .. } => "artifact_too_large",
-            ArtifactError::Unavailable { .. } => "artifact_store_unavailable",
+            ArtifactError::Unavailable { .. } | ArtifactError::Unreachable { .. } => "artifact_store_unavailable",
+            ArtifactError::Denied { .. } => "artifact_store_denied",
+            ArtifactError::NoBucket { .. } => "artifact_bucket_missing",
+            ArtifactError::BadUrl { .. } => "artifact_store_unusable",
         }
     }
 }

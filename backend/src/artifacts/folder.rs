@@ -1,6 +1,9 @@
 //! Artifacts in a local folder.
 
-use super::{ArtifactError, FILE_BYTES_MAX, MANIFEST_BYTES_MAX, PIECE_BYTES_MAX};
+use super::{
+    ArtifactError, CHUNK_BYTES, FILE_BYTES_MAX, MANIFEST_BYTES_MAX, PIECE_BYTES_MAX, check, name_of, too_large,
+    unavailable,
+};
 use darkroom_proto::{Artifact, Sha256};
 use sha2::Digest as _;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -9,9 +12,6 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// How much is read at once when a file is streamed.
-const CHUNK_BYTES: usize = 1 << 18;
 
 /// How old a half-written file is that nobody writes any more, whoever began it.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,14 +38,6 @@ impl Drop for Unfinished {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-fn unavailable(place: &Path, source: std::io::Error) -> ArtifactError {
-    ArtifactError::Unavailable { place: place.display().to_string(), source }
-}
-
-fn too_large(what: impl Into<String>, bytes: u64, bytes_max: u64) -> ArtifactError {
-    ArtifactError::TooLarge { what: what.into(), bytes, bytes_max }
 }
 
 impl Folder {
@@ -89,8 +81,7 @@ impl Folder {
     }
 
     pub(super) fn path(&self, sha256: Sha256) -> PathBuf {
-        let hex = sha256.to_string();
-        self.root.join("sha256").join(&hex[..2]).join(&hex[2..])
+        self.root.join(name_of(sha256))
     }
 
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Sha256, ArtifactError> {
@@ -163,6 +154,15 @@ impl Folder {
             }
         }
         check(artifact, length, Sha256::from_bytes(hasher.finalize().into()))
+    }
+
+    pub(super) fn has(&self, artifact: &Artifact) -> Result<bool, ArtifactError> {
+        let path = self.path(artifact.sha256);
+        match fs::metadata(&path) {
+            Ok(file) => Ok(file.is_file() && file.len() == artifact.bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(unavailable(&path, error)),
+        }
     }
 
     /// The open file of an artifact, of the right length so far.
@@ -255,17 +255,6 @@ fn is_whole(path: &Path, length: u64, sha256: Sha256) -> Result<bool, ArtifactEr
             Err(error) => return Err(failed(error)),
         }
     }
-}
-
-fn check(artifact: &Artifact, length: u64, sha256: Sha256) -> Result<(), ArtifactError> {
-    let why = if length != artifact.bytes {
-        format!("it has {length} bytes instead of {}", artifact.bytes)
-    } else if sha256 != artifact.sha256 {
-        format!("its content has the digest {}", sha256.short(12))
-    } else {
-        return Ok(());
-    };
-    Err(ArtifactError::Damaged { sha256: artifact.sha256, why })
 }
 
 /// Names in a folder are durable once the folder is.

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::output::{Format, complain};
 use crate::run_name;
 use crate::settings::Settings;
+use darkroom_backend::ArtifactError;
 use darkroom_coordinator::{RunCommand, Stored};
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Run, kept_artifacts};
@@ -93,8 +94,13 @@ pub(crate) fn step_named(plan: &Plan, name: &str) -> Result<StepPath, Failure> {
 async fn verify(engine: &Embedded, plan: &Plan, run: &Run, from: Option<&StepPath>) -> Result<(), Failure> {
     for (path, artifact) in kept_artifacts(plan, run, from) {
         if let Err(error) = engine.artifacts.verify(&artifact) {
+            // A store that can't be asked says nothing of its files.
+            if !matches!(error, ArtifactError::Missing { .. } | ArtifactError::Damaged { .. }) {
+                return Err(error.into());
+            }
             let name = if artifact.name.is_empty() { artifact.sha256.to_string() } else { artifact.name.clone() };
-            let file = engine.artifacts.path(&artifact);
+            let file = engine.artifacts.path(&artifact).map(|path| path.display().to_string());
+            let file = file.unwrap_or_else(|| engine.artifacts.url(&artifact));
             let (advice, again) = match &path {
                 Some(path) => {
                     let top = path.as_str().split(['/', '[']).next().unwrap_or_default().to_owned();
@@ -105,8 +111,9 @@ async fn verify(engine: &Embedded, plan: &Plan, run: &Run, from: Option<&StepPat
                 }
                 None => ("give the input again in a new run".to_owned(), "of an input".to_owned()),
             };
-            return Err(Failure::conflict(format!("{name} {again} is not what it was: {error} ({})", file.display()))
-                .advice(advice));
+            return Err(
+                Failure::conflict(format!("{name} {again} is not what it was: {error} ({file})")).advice(advice)
+            );
         }
     }
     Ok(())

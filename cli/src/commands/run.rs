@@ -302,8 +302,8 @@ fn still_there(out: &Path, saved: &Saved, engine: &Embedded) -> bool {
     let path = out.join(&saved.path);
     let same_length = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() == saved.artifact.bytes);
     same_length
-        && engine.artifacts.path(&saved.artifact).exists()
         && std::fs::read(&path).is_ok_and(|bytes| darkroom_proto::Sha256::of(&bytes) == saved.artifact.sha256)
+        && engine.artifacts.has(&saved.artifact).unwrap_or(false)
 }
 
 /// Shows a run until it ends, and how it ended.

@@ -4,6 +4,7 @@
 
 mod bad_pictures;
 mod batch;
+mod bucket;
 mod failing;
 mod folder;
 mod inputs;
