@@ -503,6 +503,34 @@ async fn many_quick_steps_are_under_way_at_once() {
     remove(queue).await;
 }
 
+#[tokio::test]
+async fn steps_that_became_slow_are_left_to_others() {
+    let options = options(&shared_rabbit());
+    let one = RabbitQueue::connect(RabbitOptions { slots: 1, ..options.clone() });
+    let other = RabbitQueue::connect(RabbitOptions { slots: 1, ..options });
+    one.publish((0..100).map(step).collect()).await.unwrap();
+    for _ in 0..100 {
+        soon("a quick step", one.take_step(&image())).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    one.publish((100..150).map(step).collect()).await.unwrap();
+    until("the first has them all", async || {
+        one.depth("image").await.unwrap() == 50 && { is_waiting(other.take_step(&image())).await }
+    })
+    .await;
+    for _ in 0..4 {
+        let delivery = soon("a slow step", one.take_step(&image())).await.unwrap().unwrap();
+        // The work.
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        delivery.ack().await.unwrap();
+    }
+    // All but a few in advance for its slot.
+    for _ in 0..40 {
+        soon("a step for the other", other.take_step(&image())).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    other.close().await;
+    remove(one).await;
+}
+
 /// What a worker can't do soon is left to others, though it was there first.
 #[tokio::test]
 async fn a_worker_does_not_hoard_what_others_could_do() {
