@@ -8,6 +8,7 @@ mod clock;
 mod embedded;
 mod limits;
 mod queue;
+mod rabbit;
 mod redis;
 mod store;
 
@@ -18,6 +19,7 @@ pub use embedded::{
     serve,
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
+pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};
 pub use redis::{Prepared, RedisOptions, RedisStore};
 pub use store::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,

@@ -7,6 +7,7 @@ mod house;
 mod kill_store;
 mod pages;
 mod queue;
+mod rabbit;
 mod redis;
 mod redis_faults;
 mod redis_golden;
