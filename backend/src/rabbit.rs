@@ -104,8 +104,6 @@ pub struct RabbitQueue {
 #[derive(Debug)]
 struct Shared {
     options: RabbitOptions,
-    /// Or why the URL is none.
-    uri: Result<AMQPUri, String>,
     place: String,
     topology: Topology,
     hub: Arc<Hub>,
@@ -132,12 +130,10 @@ struct State {
 impl RabbitQueue {
     /// A queue that connects by itself. Must be called inside a Tokio runtime.
     pub fn connect(options: RabbitOptions) -> RabbitQueue {
-        let uri = options.url.expose_secret().parse::<AMQPUri>().map_err(|why| format!("broker.url is no URL: {why}"));
-        let place = uri.as_ref().map_or_else(|_| "broker.url".to_owned(), connection::place);
+        let place = uri(&options).map_or_else(|_| "broker.url".to_owned(), |uri| connection::place(&uri));
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             topology: Topology::new(&options.namespace, options.shards, &options.ladder),
-            uri,
             place,
             hub: Arc::default(),
             link: watch::Sender::new(Link::Waiting),
@@ -219,6 +215,11 @@ impl RabbitQueue {
             tracing::warn!("the connection to RabbitMQ did not close within {CLOSE_TIMEOUT:?}");
         }
     }
+}
+
+/// The URL in its parts. It is parsed anew each time, so that the password is kept nowhere but in the secret.
+fn uri(options: &RabbitOptions) -> Result<AMQPUri, String> {
+    options.url.expose_secret().parse().map_err(|why| format!("broker.url is no URL: {why}"))
 }
 
 async fn close(connection: lapin::Connection) {

@@ -187,7 +187,7 @@ fn backoff(attempt: u32) -> Duration {
 /// Opens a connection.
 pub(super) async fn open(shared: &Shared, role: &str) -> Result<Connection, QueueError> {
     let unreachable = |why| QueueError::Unreachable { place: shared.place.clone(), why };
-    let mut uri = shared.uri.clone().map_err(unreachable)?;
+    let mut uri = super::uri(&shared.options).map_err(unreachable)?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     uri.query.connection_timeout.get_or_insert(CONNECT_TIMEOUT.as_millis() as u64);
     let name = format!("{} ({role})", shared.options.name);

@@ -380,7 +380,50 @@ async fn a_body_that_is_missing_for_a_while_is_waited_for() {
     remove(queue).await;
 }
 
-/// 64 quick steps of 20 go to two workers alike, though the first one came first.
+#[tokio::test]
+async fn a_shard_that_is_handed_over_leaves_nothing_behind() {
+    let options = options(&shared_rabbit());
+    let one = RabbitQueue::connect(options.clone());
+    let other = RabbitQueue::connect(options);
+    one.publish((0..20).map(|number| nudge(Shard(0), number)).collect()).await.unwrap();
+    let held = soon("a nudge", one.take_shard(&[Shard(0), Shard(1)], 1)).await.unwrap();
+    // The first has all of them in advance, and then another owner.
+    assert!(is_waiting(one.take_shard(&[Shard(1)], 10)).await);
+    let mut taken = 0;
+    while taken < 19 {
+        for delivery in soon("the others", other.take_shard(&[Shard(0)], 100)).await.unwrap() {
+            delivery.ack().await.unwrap();
+            taken += 1;
+        }
+    }
+    // What was given out may still be acked.
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+    one.close().await;
+    assert!(is_waiting(other.take_shard(&[Shard(0)], 100)).await);
+    remove(other).await;
+}
+
+#[tokio::test]
+async fn many_quick_steps_are_under_way_at_once() {
+    let options = options(&shared_rabbit());
+    let queue = RabbitQueue::connect(RabbitOptions { slots: 2, ..options });
+    let publish = async |from: u32| queue.publish((from..from + 200).map(step).collect()).await.unwrap();
+    publish(0).await;
+    for _ in 0..200 {
+        soon("a quick step", queue.take_step(&image())).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    publish(200).await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(soon("one of many", queue.take_step(&image())).await.unwrap().unwrap());
+    }
+    drop(held);
+    remove(queue).await;
+}
+
+/// What a worker can't do soon is left to others, though it was there first.
 #[tokio::test]
 async fn a_worker_does_not_hoard_what_others_could_do() {
     let options = options(&shared_rabbit());
