@@ -74,6 +74,7 @@ pub(super) async fn publish(shared: &Shared, messages: Vec<Outgoing>) -> Result<
     let deadline = Instant::now() + TIMEOUT;
     let mut link = shared.link.subscribe();
     let mut left: Vec<usize> = (0..messages.len()).collect();
+    let mut confirmed = vec![false; messages.len()];
     let messages = Arc::new(messages);
     let mut declared = false;
     let mut last = String::new();
@@ -97,11 +98,12 @@ pub(super) async fn publish(shared: &Shared, messages: Vec<Outgoing>) -> Result<
         let mut refused = false;
         for (message, fate) in fates {
             match fate {
-                Fate::Confirmed => left.retain(|&waiting| waiting != message),
+                Fate::Confirmed => confirmed[message] = true,
                 Fate::Returned => returned = Some(message),
                 Fate::Lost(why) => (last, refused) = (why, true),
             }
         }
+        left.retain(|&message| !confirmed[message]);
         if let Some(message) = returned {
             if declared {
                 return Err(nobody(&messages[message].to));

@@ -289,6 +289,86 @@ async fn dead_letters(namespace: &str, count: usize) -> Vec<(String, String, usi
     dead
 }
 
+/// lapin gives a returned message to whichever confirm comes next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_returned_message_is_blamed_on_no_other() {
+    let queue = fresh();
+    let stray = |number| Publication::Step {
+        pool: "nobody".into(),
+        lane: Lane::First,
+        delay: None,
+        message: Box::new(sample::step(number)),
+    };
+    let mut sent = BTreeSet::new();
+    for round in 0..20u32 {
+        let good: Vec<u32> = (round * 20..round * 20 + 20).collect();
+        let publish_good = queue.publish(good.iter().copied().map(step).collect());
+        let mixed = vec![step(10_000 + 2 * round), stray(0), step(10_001 + 2 * round)];
+        let (good_went, mixed_went) = tokio::join!(publish_good, queue.publish(mixed));
+        good_went.unwrap();
+        assert!(matches!(mixed_went, Err(QueueError::NoSuchPool { pool }) if pool == "nobody"));
+        sent.extend(good);
+        sent.extend([10_000 + 2 * round, 10_001 + 2 * round]);
+    }
+    let mut taken = BTreeSet::new();
+    while taken.len() < sent.len() {
+        let delivery = soon("a step", queue.take_step(&image())).await.unwrap().unwrap();
+        taken.insert(delivery.message().attempt);
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(taken, sent);
+    remove(queue).await;
+}
+
+/// Takes one message out of a queue, past everything.
+async fn get(queue: &str) -> lapin::message::Delivery {
+    let connection = Connection::connect(&shared_rabbit(), ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let message = soon("a message", async {
+        loop {
+            if let Some(message) = channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await.unwrap() {
+                return message.delivery;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    connection.close(200, "done".into()).await.unwrap();
+    message
+}
+
+#[tokio::test]
+async fn a_message_says_what_it_is_and_lasts() {
+    let options = options(&shared_rabbit());
+    let queue = RabbitQueue::connect(options.clone());
+    queue.publish(vec![step(1)]).await.unwrap();
+    let message = get(&format!("{}.steps.image", options.namespace)).await;
+    let properties = &message.properties;
+    assert_eq!(properties.delivery_mode(), &Some(2));
+    assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/msgpack");
+    assert!(properties.message_id().is_some());
+    let headers = properties.headers().clone().unwrap();
+    assert_eq!(headers.inner().get("dr-v"), Some(&AMQPValue::LongInt(1)));
+    let Some(AMQPValue::LongString(trace)) = headers.inner().get("traceparent") else { panic!("{headers:?}") };
+    assert!(trace.to_string().starts_with("00-03030303030303030303030303030303-"), "{trace}");
+    remove(queue).await;
+}
+
+#[tokio::test]
+async fn what_comes_back_too_often_goes_to_the_dead() {
+    let options = options(&shared_rabbit());
+    let queue = RabbitQueue::connect(options.clone());
+    queue.publish(vec![step(1)]).await.unwrap();
+    for deliveries in 0..=20 {
+        let delivery = soon("the step", queue.take_step(&image())).await.unwrap().unwrap();
+        assert_eq!(delivery.delivery_count(), deliveries);
+    }
+    let dead = get(&format!("{}.dead", options.namespace)).await;
+    assert!(dead.properties.headers().as_ref().unwrap().inner().contains_key("x-death"));
+    assert!(is_waiting(queue.take_step(&image())).await);
+    remove(queue).await;
+}
+
 #[tokio::test]
 async fn what_nobody_can_read_goes_to_the_dead_with_its_cause() {
     let options = options(&shared_rabbit());
