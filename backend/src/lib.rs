@@ -6,6 +6,7 @@ mod artifacts;
 mod clock;
 mod embedded;
 mod queue;
+mod rabbit;
 mod store;
 
 pub use artifacts::{ArtifactError, Artifacts, Details};
@@ -14,6 +15,7 @@ pub use embedded::{
     EmbeddedQueue, EmbeddedStore, Reader, ShardDelivery, SocketClient, SocketServer, StepDelivery, serve,
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
+pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};
 pub use store::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
     SavedRecord, Shard, Store, StoreError, StoredRun, Token,

@@ -63,6 +63,11 @@ pub trait Delivery: Send + 'static {
     /// Whether somebody may have received it before.
     fn redelivered(&self) -> bool;
 
+    /// How often it was given back or lost before, as far as the queue counts that.
+    fn delivery_count(&self) -> u32 {
+        0
+    }
+
     /// Says that it is dealt with: everything that follows from it is durable.
     fn ack(self) -> impl Future<Output = Result<(), QueueError>> + Send;
 }
@@ -84,9 +89,41 @@ pub enum QueueError {
         /// The limit.
         bytes_max: u64,
     },
-    /// The broker can't be reached, or the queue was closed.
+    /// The broker can't be used now, or the queue was closed.
     #[error("the queue can't be used: {0}")]
     Unavailable(String),
+    /// There is no connection to the broker.
+    #[error("RabbitMQ at {place} can't be reached: {why}")]
+    Unreachable {
+        /// Host, port and virtual host.
+        place: String,
+        /// Why, as far as is known.
+        why: String,
+    },
+    /// The broker has something of this name that is not what is wanted.
+    #[error("{what} can't be declared: {why}")]
+    Refused {
+        /// The queue or exchange.
+        what: String,
+        /// What the broker said.
+        why: String,
+    },
+}
+
+impl QueueError {
+    /// One sentence for the operator.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            QueueError::NoSuchPool { .. } => "start a worker that serves this pool, or correct its name",
+            QueueError::TooLarge { .. } => "pass large values as artifacts, which travel by reference",
+            QueueError::Unavailable(_) => "check the alarms of RabbitMQ (memory, disk) and its log, then try again",
+            QueueError::Unreachable { .. } => "check broker.url and that RabbitMQ runs and accepts connections",
+            QueueError::Refused { .. } => {
+                "check the permissions of the user; if the queue has other arguments, drain and delete it, or use another \
+                 namespace"
+            }
+        }
+    }
 }
 
 /// What moves. At-least-once: a message that was published is delivered until it is acked, perhaps twice, in no

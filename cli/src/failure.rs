@@ -100,7 +100,11 @@ impl From<StoreError> for Failure {
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Failure {
-        Failure::new(EXIT_UNREACHABLE, error.to_string())
+        let exit = match &error {
+            QueueError::Unavailable(_) | QueueError::Unreachable { .. } => EXIT_UNREACHABLE,
+            QueueError::NoSuchPool { .. } | QueueError::TooLarge { .. } | QueueError::Refused { .. } => EXIT_FAILED,
+        };
+        Failure::new(exit, error.to_string()).advice(error.advice())
     }
 }
 

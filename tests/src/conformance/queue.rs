@@ -350,13 +350,14 @@ pub async fn nothing_is_lost_among_many(queue: impl Queue) {
     assert_eq!(numbers.into_iter().collect::<BTreeSet<u32>>().len(), 3 * EACH as usize);
 }
 
-/// One test for each rule of the suite; `$queue` is an expression that makes a new queue.
+/// One test for each rule of the suite; `$queue` is an expression that makes a new queue, and `$end` an async closure
+/// that ends it after the rule.
 #[macro_export]
 macro_rules! queue_conformance {
-    ($backend:ident, $queue:expr) => {
+    ($backend:ident, $queue:expr, $end:expr) => {
         mod $backend {
             use super::*;
-            $crate::queue_conformance! { @rules $queue;
+            $crate::queue_conformance! { @rules $queue, $end;
                 a_step_arrives_as_it_was_published
                 shard_messages_arrive_as_they_were_published
                 a_dropped_delivery_comes_again
@@ -382,11 +383,14 @@ macro_rules! queue_conformance {
             }
         }
     };
-    (@rules $queue:expr; $($rule:ident)*) => {
+    (@rules $queue:expr, $end:expr; $($rule:ident)*) => {
         $(
             #[tokio::test]
             async fn $rule() {
-                $crate::conformance::queue::$rule($queue).await;
+                let queue = $queue;
+                $crate::conformance::queue::$rule(queue.clone()).await;
+                let end = $end;
+                end(queue).await;
             }
         )*
     };

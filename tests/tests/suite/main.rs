@@ -7,5 +7,6 @@ mod house;
 mod kill_store;
 mod pages;
 mod queue;
+mod rabbit;
 mod socket;
 mod store;

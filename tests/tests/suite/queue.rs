@@ -5,7 +5,8 @@ use darkroom_proto::Duration;
 use darkroom_tests::conformance::queue::POOLS;
 use darkroom_tests::{poll, queue_conformance, sample};
 
-queue_conformance!(embedded, EmbeddedQueue::new(POOLS));
+queue_conformance!(embedded, EmbeddedQueue::new(POOLS), async |queue: EmbeddedQueue| queue.close());
+queue_conformance!(rabbit, crate::rabbit::fresh(), crate::rabbit::remove);
 
 fn step(delay: Option<Duration>, number: u32) -> Publication {
     Publication::Step { pool: "image".into(), lane: Lane::First, delay, message: Box::new(sample::step(number)) }
