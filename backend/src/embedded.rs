@@ -3,7 +3,6 @@
 mod file;
 mod fleet;
 mod layout;
-mod limits;
 mod lines;
 mod queue;
 mod reader;

@@ -3,10 +3,13 @@
 //! Nothing above this crate knows which backend it runs on; one conformance suite for each seam runs over all of them.
 
 mod artifacts;
+mod bytes;
 mod clock;
 mod embedded;
+mod limits;
 mod queue;
 mod rabbit;
+mod redis;
 mod store;
 
 pub use artifacts::{ArtifactError, Artifacts, Details};
@@ -16,6 +19,7 @@ pub use embedded::{
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
 pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};
+pub use redis::{Prepared, RedisOptions, RedisStore};
 pub use store::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
     SavedRecord, Shard, Store, StoreError, StoredRun, Token,

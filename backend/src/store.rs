@@ -259,7 +259,15 @@ pub enum StoreError {
         /// Where it is.
         place: String,
     },
-    /// The store can't be reached or written.
+    /// The store does not answer.
+    #[error("the store at {place} can't be reached: {why}")]
+    Unreachable {
+        /// Its address, without secrets.
+        place: String,
+        /// What happened.
+        why: String,
+    },
+    /// The store can't be used as it is.
     #[error("the store can't be used: {0}")]
     Unavailable(String),
 }
@@ -272,7 +280,8 @@ impl StoreError {
             StoreError::TooLarge { .. } => "pass large data as files",
             StoreError::Corrupt { .. } => "use the release that wrote it, or restore it from a backup",
             StoreError::InUse { .. } => "wait for the other command to end, or stop it",
-            StoreError::Unavailable(_) => "check that the disk has room and the folder may be written",
+            StoreError::Unreachable { .. } => "check store.url and that Redis runs and accepts connections",
+            StoreError::Unavailable(_) => "check that the disk or server has room and the state may be written",
         }
     }
 }

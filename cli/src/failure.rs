@@ -91,7 +91,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         let exit = match &error {
             StoreError::InUse { .. } | StoreError::Fenced { .. } => EXIT_CONFLICT,
-            StoreError::Unavailable(_) => EXIT_UNREACHABLE,
+            StoreError::Unavailable(_) | StoreError::Unreachable { .. } => EXIT_UNREACHABLE,
             StoreError::TooLarge { .. } | StoreError::Corrupt { .. } => EXIT_FAILED,
         };
         Failure::new(exit, error.to_string()).advice(error.advice())

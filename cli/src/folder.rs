@@ -57,7 +57,10 @@ fn unusable(state: &Path, error: StoreError) -> Failure {
     let why = match &error {
         StoreError::Unavailable(why) => why.clone(),
         StoreError::Corrupt { .. } => error.to_string(),
-        StoreError::InUse { .. } | StoreError::Fenced { .. } | StoreError::TooLarge { .. } => return error.into(),
+        StoreError::InUse { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::Unreachable { .. } => return error.into(),
     };
     let advice = format!(
         "check that the disk has room and {} may be written; if another release wrote it, use that one, or move the \

@@ -121,7 +121,7 @@ impl CoordinatorError {
 /// Whether the store is only away, or full, which passes.
 pub(crate) fn is_passing(error: &StoreError) -> bool {
     match error {
-        StoreError::Unavailable(_) => true,
+        StoreError::Unavailable(_) | StoreError::Unreachable { .. } => true,
         StoreError::Fenced { .. }
         | StoreError::TooLarge { .. }
         | StoreError::Corrupt { .. }

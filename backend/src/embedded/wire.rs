@@ -1,9 +1,10 @@
 //! What is said over the socket of an embedded store: one request and one reply, each a frame of MessagePack.
 
+use crate::bytes::Bytes;
 use crate::{Command, Definition, Event, RunFilter, RunSummary, StoreError, StoredRun};
 use darkroom_proto::{RunId, RunStatus, Sha256};
-use serde::de::{DeserializeOwned, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// The longest frame.
@@ -67,40 +68,6 @@ pub(super) struct Run {
     outbox: Bytes,
 }
 
-/// Bytes as bytes: serde's own way for vectors is a number for each.
-#[derive(Debug)]
-pub(super) struct Bytes(pub(super) Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-
-        impl Visitor<'_> for Visit {
-            type Value = Bytes;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.to_vec()))
-            }
-
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-                Ok(Bytes(bytes))
-            }
-        }
-
-        deserializer.deserialize_byte_buf(Visit)
-    }
-}
-
 impl From<&RunFilter> for Call {
     fn from(filter: &RunFilter) -> Call {
         let RunFilter { workflow, statuses, fingerprint, before, limit } = filter.clone();
@@ -150,7 +117,9 @@ impl From<StoreError> for Reply {
             StoreError::TooLarge { bytes, bytes_max, .. } => Reply::TooLarge { bytes, bytes_max },
             StoreError::Corrupt { what, why } => Reply::Corrupt { what, why },
             StoreError::Unavailable(why) => Reply::Unavailable(why),
-            error @ (StoreError::Fenced { .. } | StoreError::InUse { .. }) => Reply::Unavailable(error.to_string()),
+            error @ (StoreError::Fenced { .. } | StoreError::InUse { .. } | StoreError::Unreachable { .. }) => {
+                Reply::Unavailable(error.to_string())
+            }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::file::{StateFile, failed};
 use super::layout::{self, Record};
-use super::limits::{self, check};
 use super::sets::OpenRun;
 use super::tables;
-use crate::{Command, Commit, Committed, Created, Definition, Epoch, NewRun, RunSummary, Shard, StoreError};
+use crate::limits;
+use crate::{Command, Commit, Committed, Created, Definition, Epoch, NewRun, Shard, StoreError};
 use darkroom_proto::RunId;
 use redb::{ReadableTable, Table, WriteTransaction};
 
@@ -73,7 +73,7 @@ fn opened<'a, 't>(
 
 impl StateFile {
     pub(super) fn put_definition(&self, definition: &Definition) -> Result<(), StoreError> {
-        check("the workflow file", definition.source.len(), limits::DEFINITION_BYTES_MAX)?;
+        limits::check_definition(definition)?;
         if self.definition(definition.hash)?.is_some() {
             return Ok(());
         }
@@ -88,10 +88,7 @@ impl StateFile {
 
     pub(super) fn create(&self, new_runs: &[NewRun]) -> Result<Vec<Created>, StoreError> {
         for new in new_runs {
-            check_state(&new.summary, &new.head, &[], &new.events)?;
-            for (name, value) in &new.fields {
-                check_field(name, value)?;
-            }
+            limits::check_new_run(new)?;
         }
         let _turn = self.turn();
         let write = self.begin()?;
@@ -143,7 +140,7 @@ impl StateFile {
         performed: &[(RunId, u64)],
     ) -> Result<Vec<Committed>, StoreError> {
         for commit in commits {
-            check_commit(commit)?;
+            limits::check_commit(commit)?;
         }
         let _turn = self.turn();
         self.check_epoch(shard, epoch)?;
@@ -204,8 +201,7 @@ impl StateFile {
     }
 
     pub(super) fn post(&self, command: &Command) -> Result<(), StoreError> {
-        check("a command", command.body.len(), limits::COMMAND_BYTES_MAX)?;
-        check("the key of a command", command.key.len(), limits::COMMAND_KEY_BYTES_MAX)?;
+        limits::check_command(command)?;
         let shard = self.shard_of(command.run);
         let key = tables::command_key(shard, &command.key);
         let _turn = self.turn();
@@ -337,32 +333,4 @@ fn take_commands(write: &WriteTransaction, shard: Shard, commands: &[&String]) -
         }
     }
     Ok(())
-}
-
-fn check_commit(commit: &Commit) -> Result<(), StoreError> {
-    check_state(&commit.summary, &commit.head, &commit.outbox, &commit.events)?;
-    for (name, value) in &commit.fields {
-        check_field(name, value.as_deref().unwrap_or_default())?;
-    }
-    for saved in &commit.saved {
-        check("the record of a saved file", saved.outputs.len() + saved.path.len(), limits::SAVED_BYTES_MAX)?;
-    }
-    Ok(())
-}
-
-fn check_state(summary: &RunSummary, head: &[u8], outbox: &[u8], events: &[Vec<u8>]) -> Result<(), StoreError> {
-    let error = summary.error.as_ref().map_or(0, |e| e.message.len() + e.advice.len() + e.code.len());
-    let texts = summary.workflow.len() + summary.step.as_ref().map_or(0, String::len) + error;
-    check("the summary of a run", texts, limits::SUMMARY_BYTES_MAX)?;
-    check("the head of a run", head.len(), limits::HEAD_BYTES_MAX)?;
-    check("the outbox of a run", outbox.len(), limits::OUTBOX_BYTES_MAX)?;
-    for event in events {
-        check("an event", event.len(), limits::EVENT_BYTES_MAX)?;
-    }
-    Ok(())
-}
-
-fn check_field(name: &str, value: &[u8]) -> Result<(), StoreError> {
-    check("the name of a field", name.len(), limits::FIELD_NAME_BYTES_MAX)?;
-    check("a field of a run", value.len(), limits::FIELD_BYTES_MAX)
 }

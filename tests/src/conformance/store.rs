@@ -3,11 +3,13 @@
 //! Every rule gets a [`Subject`]: a store of its own, empty, with [`SHARDS`] shards, and a way to let time pass in it.
 
 mod commits;
+mod fleet;
 mod ownership;
 mod reads;
 mod sets;
 
 pub use commits::*;
+pub use fleet::*;
 pub use ownership::*;
 pub use reads::*;
 pub use sets::*;
@@ -15,9 +17,9 @@ pub use sets::*;
 use crate::poll::until;
 use crate::sample::{command, commit, new_run, run, summary};
 use darkroom_backend::{
-    Committed, Created, Definition, Epoch, Event, RunFilter, SavedRecord, Shard, Store, StoreError,
+    Committed, Created, Definition, Epoch, Event, Member, Role, RunFilter, SavedRecord, Shard, Store, StoreError,
 };
-use darkroom_proto::{Artifact, ErrorClass, RunId, RunStatus, Sha256, StepError, Timestamp};
+use darkroom_proto::{Artifact, ErrorClass, RunId, RunStatus, Sha256, StepError, StepPath, Timestamp};
 use std::time::Duration;
 
 /// How many shards the stores of the suite have.
@@ -38,7 +40,7 @@ pub trait Subject {
     /// The shortest lease that its clock tells from none.
     fn short_lease(&self) -> Duration;
 
-    /// Lets at least this much time pass for leases, if time can be moved.
+    /// Lets at least this much time pass for leases and members, if time can be moved.
     fn pass(&self, time: Duration);
 }
 
@@ -104,6 +106,15 @@ macro_rules! store_conformance {
                 runs_are_listed_newest_first
                 lists_are_filtered
                 saved_files_are_found_by_scope
+                a_new_run_may_be_due
+                who_announces_itself_is_a_member_until_its_time_ends
+                who_announces_itself_again_stays
+                who_leaves_is_no_member
+                members_are_sorted_and_of_one_role
+                the_last_claim_of_a_step_holds
+                claims_of_other_steps_and_generations_stand_for_themselves
+                tokens_differ_and_say_when
+                the_commit_that_ends_a_run_forgets_its_claims
                 what_is_too_large_is_refused
                 what_is_just_within_its_limit_is_kept
             }
