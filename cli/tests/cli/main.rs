@@ -4,7 +4,9 @@
 
 mod bad_pictures;
 mod batch;
+mod cancelling;
 mod failing;
+mod fleet_settings;
 mod folder;
 mod inputs;
 mod kill;
@@ -12,5 +14,7 @@ mod looking;
 mod main_job;
 mod picture;
 mod resuming;
+mod roles;
 mod surroundings;
+mod tailing;
 mod under_way;
