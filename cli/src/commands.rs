@@ -1,7 +1,9 @@
 //! The verbs, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod cancel;
 pub(crate) mod config_show;
+pub(crate) mod coordinator;
 pub(crate) mod docs;
 pub(crate) mod explain;
 pub(crate) mod list;
@@ -9,7 +11,11 @@ pub(crate) mod outputs;
 pub(crate) mod plan;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod setup;
 pub(crate) mod show;
+pub(crate) mod submit;
+pub(crate) mod tail;
 pub(crate) mod validate;
 pub(crate) mod version;
+pub(crate) mod worker;
 pub(crate) mod workflows;

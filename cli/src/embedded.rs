@@ -3,13 +3,17 @@
 use crate::failure::Failure;
 use crate::folder;
 use crate::settings::Settings;
-use darkroom_backend::{Artifacts, EmbeddedQueue, EmbeddedStore, Reader, SocketServer, serve};
+use darkroom_backend::{
+    Artifacts, EmbeddedQueue, EmbeddedStore, Publication, Queue as _, Reader, Shard, ShardMessage, SocketServer,
+    Store as _, serve,
+};
 use darkroom_coordinator::{Coordinator, Desk, News, Plans};
 use darkroom_proto::RunId;
 use darkroom_worker::{Routes, Workbench, Worker};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -44,6 +48,7 @@ pub(crate) struct Running {
     coordinator: JoinSet<Result<(), Failure>>,
     coordinator_stop: CancellationToken,
     _socket: Option<SocketServer>,
+    _commands: JoinSet<()>,
 }
 
 impl Embedded {
@@ -92,7 +97,38 @@ impl Embedded {
         workers.spawn(async move { worker.run(stop).await.map_err(Failure::from) });
         // Without the socket other commands wait for this one to end, which is no reason not to run.
         let socket = serve(self.store.clone(), &Reader::socket(&self.state)).ok();
-        Running { news, worker: workers, worker_stop, coordinator: coordinators, coordinator_stop, _socket: socket }
+        let mut commands = JoinSet::new();
+        commands.spawn(pass_on(self.store.clone(), self.queue.clone()));
+        Running {
+            news,
+            worker: workers,
+            worker_stop,
+            coordinator: coordinators,
+            coordinator_stop,
+            _socket: socket,
+            _commands: commands,
+        }
+    }
+}
+
+/// How often it is looked for commands of other processes.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Tells the coordinator of the commands that other processes put into the inbox through the socket; ends when dropped.
+async fn pass_on(store: EmbeddedStore, queue: EmbeddedQueue) {
+    let shard = Shard(0);
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // What can't be read now can be the next time; the engine itself says what is wrong with the state.
+        let Ok(commands) = store.inbox(shard).await else { continue };
+        told.retain(|key| commands.iter().any(|command| command.key == *key));
+        let new: Vec<_> = commands.into_iter().filter(|command| !told.contains(&command.key)).collect();
+        let nudges =
+            new.iter().map(|command| Publication::Shard { shard, message: ShardMessage::Nudge { run: command.run } });
+        if !new.is_empty() && queue.publish(nudges.collect()).await.is_ok() {
+            told.extend(new.into_iter().map(|command| command.key));
+        }
     }
 }
 

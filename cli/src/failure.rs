@@ -23,7 +23,9 @@ pub(crate) const EXIT_NOT_FOUND: u8 = 3;
 pub(crate) const EXIT_CONFLICT: u8 = 5;
 /// Some of it failed.
 pub(crate) const EXIT_PARTLY_FAILED: u8 = 6;
-/// The store can't be used.
+/// The time of `--wait` is up, and the run goes on.
+pub(crate) const EXIT_TIMED_OUT: u8 = 7;
+/// The store or the broker can't be used.
 pub(crate) const EXIT_UNREACHABLE: u8 = 69;
 /// Somebody pressed Ctrl-C.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
@@ -53,6 +55,11 @@ impl Failure {
         Failure::new(EXIT_CONFLICT, message)
     }
 
+    /// A server can't be reached.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Failure {
+        Failure::new(EXIT_UNREACHABLE, message)
+    }
+
     /// The same with what to do about it.
     pub(crate) fn advice(mut self, advice: impl Into<String>) -> Failure {
         self.advice = advice.into();
@@ -68,6 +75,21 @@ impl Failure {
     /// Whether something is not in the state for what was asked.
     pub(crate) fn is_conflict(&self) -> bool {
         self.exit == EXIT_CONFLICT
+    }
+
+    /// Whether a server or a disk was not to be had, which may pass.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.exit == EXIT_UNREACHABLE
+    }
+
+    /// What went wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.advice
     }
 
     /// Diagnostics were printed already; only the exit code is left to give.

@@ -1,34 +1,44 @@
 //! The `darkroom` command: one binary that runs workflows and looks at them.
 
+mod asked;
 mod commands;
+mod conclusion;
+mod delivery;
 mod document;
+mod door;
 mod embedded;
+mod environment;
 mod failure;
+mod fleet;
 mod folder;
 mod given;
+mod handing;
+mod log;
+mod masked;
+mod metric;
 mod output;
 mod progress;
+mod role;
 mod run_name;
 mod settings;
+mod trail;
 mod usage;
 mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, config_show, docs, explain, list, outputs, plan, resume, run, show, validate, version, workflows,
+    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, resume, run, setup, show, submit,
+    tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
 use std::process::ExitCode;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Media pipelines that survive crashes: run a workflow file, and find every step where it stopped.
 #[derive(Debug, Parser)]
 #[command(name = "darkroom", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage or invalid file, 3 not found, 5 conflict, \
-    6 partly failed, 130 interrupted.\n\nFirst steps:\n  darkroom run workflows/product-photo.yaml\n  \
+    6 partly failed, 7 not ended in time, 69 broker or store unreachable, 130 interrupted.\n\nFirst steps:\n  darkroom run workflows/product-photo.yaml\n  \
     darkroom run workflows/web-ready.yaml -i 'images=@./photos/*.png'\n  darkroom list")]
 struct Cli {
     /// How results are printed
@@ -46,8 +56,14 @@ enum Command {
     Plan(plan::Args),
     List(list::Args),
     Show(show::Args),
+    Tail(tail::Args),
     Resume(resume::Args),
+    Cancel(cancel::Args),
     Outputs(outputs::Args),
+    Submit(submit::Args),
+    Setup(setup::Args),
+    Coordinator(coordinator::Args),
+    Worker(worker::Args),
     Workflows(workflows::Args),
     Bench(bench::Args),
     Config(config_show::Args),
@@ -66,7 +82,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    log_to_stderr();
+    // Roles log as their settings say, which are not read yet.
+    if !matches!(cli.command, Command::Coordinator(_) | Command::Worker(_)) {
+        log::of_command();
+    }
     match dispatch(cli) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -97,6 +116,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Show(args) => show::run(args, format).await,
             Command::Resume(args) => resume::run(args, format).await,
             Command::Outputs(args) => outputs::run(args, format).await,
+            Command::Tail(args) => tail::run(args, format).await,
+            Command::Cancel(args) => cancel::run(args, format).await,
+            Command::Submit(args) => submit::run(args, format).await,
+            Command::Setup(args) => setup::run(args, format).await,
+            Command::Coordinator(args) => coordinator::run(args).await,
+            Command::Worker(args) => worker::run(args).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
             | Command::Workflows(_)
@@ -109,14 +134,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     // A step that is still on its thread must not keep the command from ending: its outcome is not waited for any more.
     runtime.shutdown_background();
     ended
-}
-
-/// Logs go to stderr, warnings and worse unless `RUST_LOG` says otherwise: `info`, or `darkroom_worker=debug,warn`.
-fn log_to_stderr() {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 #[cfg(test)]

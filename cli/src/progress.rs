@@ -60,7 +60,8 @@ impl Progress {
         }
     }
 
-    fn happened(&mut self, happened: &Happened) {
+    /// Shows an event.
+    pub(crate) fn happened(&mut self, happened: &Happened) {
         match &happened.what {
             What::StepDispatched { step, .. } => {
                 self.started.entry(step.clone()).or_insert(happened.at);

@@ -1,7 +1,8 @@
 //! How people name a run: its id, a part of it, its workflow, or `@latest`.
 
+use crate::door::Records;
 use crate::failure::Failure;
-use darkroom_backend::{Reader, RunFilter, RunSummary};
+use darkroom_backend::{RunFilter, RunSummary};
 use darkroom_proto::RunId;
 
 /// The shortest part of an id that names a run.
@@ -11,27 +12,27 @@ const PART_MIN: usize = 4;
 const SEARCHED_MAX: usize = 100_000;
 
 /// The run that a name means.
-pub(crate) async fn find(reader: &Reader, name: &str) -> Result<(RunId, RunSummary), Failure> {
+pub(crate) async fn find(records: &Records, name: &str) -> Result<(RunId, RunSummary), Failure> {
     let newest =
         |workflow: Option<&str>| RunFilter { workflow: workflow.map(str::to_owned), limit: 1, ..RunFilter::default() };
     if name == "@latest" {
-        let run = reader.list(&newest(None)).await?.into_iter().next();
-        return run.ok_or_else(|| Failure::not_found("there are no runs in this folder yet"));
+        let run = records.list(&newest(None)).await?.into_iter().next();
+        return run.ok_or_else(|| Failure::not_found(format!("there are no runs {} yet", records.place())));
     }
-    if let Some(run) = reader.list(&newest(Some(name))).await?.into_iter().next() {
+    if let Some(run) = records.list(&newest(Some(name))).await?.into_iter().next() {
         return Ok(run);
     }
     let part = name.strip_prefix("run_").unwrap_or(name).to_ascii_lowercase();
     let is_part = part.len() >= PART_MIN && part.chars().all(|c| c.is_ascii_hexdigit());
     let no_such = || {
-        Failure::not_found(format!("there is no run `{name}` in this folder")).advice(
+        Failure::not_found(format!("there is no run `{name}` {}", records.place())).advice(
             "`darkroom list` shows the runs; name one by its id, 4 or more characters of it, its workflow, or @latest",
         )
     };
     if !is_part {
         return Err(no_such());
     }
-    let all = reader.list(&RunFilter { limit: SEARCHED_MAX, ..RunFilter::default() }).await?;
+    let all = records.list(&RunFilter { limit: SEARCHED_MAX, ..RunFilter::default() }).await?;
     let mut matching = all.into_iter().filter(|(run, _)| run.to_string()["run_".len()..].contains(&part));
     match (matching.next(), matching.count()) {
         (Some(run), 0) => Ok(run),

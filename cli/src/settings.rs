@@ -1,13 +1,17 @@
 //! Settings: defaults < /etc < ~/.config < ./darkroom.toml < `DARKROOM__SECTION__KEY`.
 
+use crate::environment;
 use crate::failure::Failure;
+use crate::log::LogFormat;
+use crate::masked;
 use config::{Config, Environment, File, FileFormat};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Everything that can be set. An unknown key is an error; what only a fleet uses is read and kept for it.
+/// Everything that can be set. An unknown key is an error; what is not used yet is read and kept.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
@@ -23,8 +27,10 @@ pub(crate) struct Settings {
     broker: Place,
     /// Redis, for a fleet.
     store: Place,
-    /// The prefix of exchanges, queues and keys on a fleet.
+    /// The prefix of exchanges, queues and keys on a fleet. Default: `dr`.
     namespace: Option<String>,
+    /// What roles log.
+    pub(crate) log: Log,
     /// The HTTP API.
     api: Api,
     /// The metrics page.
@@ -40,6 +46,7 @@ pub(crate) struct Settings {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Artifacts {
     /// A path, a `file:///` URL or `s3://bucket/prefix`. Default: `.darkroom/artifacts`.
+    #[serde(serialize_with = "masked::serialize_place")]
     pub(crate) url: String,
 }
 
@@ -56,7 +63,7 @@ pub(crate) struct Worker {
     /// How many steps run at once. Default: one for each core, because a decoder saturates one.
     pub(crate) slots: Option<u16>,
     /// The pools that it serves, comma separated. Default: all.
-    pools: Option<String>,
+    pub(crate) pools: Option<String>,
 }
 
 /// A provider.
@@ -83,7 +90,7 @@ pub(crate) struct Workflows {
 #[serde(default, deny_unknown_fields)]
 struct Place {
     /// Its URL. Not set: embedded. It may carry a password.
-    #[serde(skip_serializing)]
+    #[serde(serialize_with = "masked::serialize")]
     url: Option<SecretString>,
 }
 
@@ -102,8 +109,46 @@ struct Api {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Metrics {
-    listen: Option<String>,
+    /// Where roles serve `/metrics`, `/livez` and `/readyz`. Default: `127.0.0.1:9464`.
+    listen: Option<SocketAddr>,
 }
+
+/// What roles log.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Default: text on a terminal, JSON lines elsewhere.
+    pub(crate) format: Option<LogFormat>,
+}
+
+/// Where the servers of a fleet are, and which part of them is ours.
+#[derive(Debug, Clone)]
+pub(crate) struct FleetPlace {
+    /// RabbitMQ.
+    pub(crate) broker: SecretString,
+    /// Redis.
+    pub(crate) store: SecretString,
+    /// The prefix of exchanges, queues and keys.
+    pub(crate) namespace: String,
+}
+
+/// Where the pages of a role are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listen {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// Whether somebody chose it: then no other one will do.
+    pub(crate) is_chosen: bool,
+}
+
+/// The prefix of exchanges, queues and keys.
+const NAMESPACE: &str = "dr";
+
+/// How long a namespace may be.
+const NAMESPACE_CHARS_MAX: usize = 40;
+
+/// Where pages are served.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 /// When waiting runs are looked at again.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -119,7 +164,10 @@ impl Settings {
         for (path, _) in Settings::files() {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml).required(false));
         }
-        let environment = Environment::with_prefix("DARKROOM").prefix_separator("__").separator("__");
+        let environment = Environment::with_prefix("DARKROOM")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(environment::variables()?));
         let settings = builder.add_source(environment).build().and_then(Config::try_deserialize::<Settings>);
         settings.map_err(|error| {
             Failure::usage(format!("the configuration can't be used: {error} (in {})", Settings::culprit()))
@@ -151,8 +199,7 @@ impl Settings {
 
     /// Where the value of a key such as `artifacts.url` comes from: a variable, a file, or `default`.
     pub(crate) fn origin(key: &str) -> String {
-        let variable = format!("DARKROOM__{}", key.to_ascii_uppercase().replace('.', "__"));
-        if std::env::var_os(&variable).is_some() {
+        if let Some(variable) = environment::variable_of(key) {
             return variable;
         }
         let has = |path: &PathBuf| {
@@ -167,5 +214,61 @@ impl Settings {
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
         self.providers.values().any(|provider| !provider.keys.expose_secret().trim().is_empty())
+    }
+
+    /// Where the fleet is; `None`: everything is done here, in one process.
+    pub(crate) fn fleet(&self) -> Result<Option<FleetPlace>, Failure> {
+        let set = |place: &Place| place.url.clone().filter(|url| !url.expose_secret().trim().is_empty());
+        let half = |there: &str, missing: &str, what: &str| {
+            Failure::usage(format!("{there} is set ({}), but {missing} is not", Settings::origin(there))).advice(format!(
+                "a fleet needs both: set DARKROOM__{}, the URL of {what}; to run here without a fleet, unset {there}",
+                missing.to_ascii_uppercase().replace('.', "__")
+            ))
+        };
+        match (set(&self.broker), set(&self.store)) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(half("broker.url", "store.url", "Redis")),
+            (None, Some(_)) => Err(half("store.url", "broker.url", "RabbitMQ")),
+            (Some(broker), Some(store)) => Ok(Some(FleetPlace { broker, store, namespace: self.namespace()? })),
+        }
+    }
+
+    /// The same, for a command that is of no use without one.
+    pub(crate) fn fleet_for(&self, command: &str) -> Result<FleetPlace, Failure> {
+        self.fleet()?.ok_or_else(|| {
+            Failure::usage(format!("`darkroom {command}` needs a fleet, and none is set")).advice(
+                "set DARKROOM__BROKER__URL=amqp://… and DARKROOM__STORE__URL=redis://…; without a fleet, \
+                 `darkroom run` does everything in one process",
+            )
+        })
+    }
+
+    fn namespace(&self) -> Result<String, Failure> {
+        let name = self.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or(NAMESPACE);
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+        if name.len() > NAMESPACE_CHARS_MAX || !name.chars().all(is_plain) {
+            return Err(Failure::usage(format!("the namespace `{name}` can't be used"))
+                .advice(format!("use up to {NAMESPACE_CHARS_MAX} small letters, digits, `.` and `-`")));
+        }
+        Ok(name.to_owned())
+    }
+
+    /// Where the pages of a role are served.
+    pub(crate) fn listen(&self) -> Listen {
+        let chosen = self.metrics.listen;
+        Listen { address: chosen.unwrap_or(LISTEN), is_chosen: chosen.is_some() }
+    }
+
+    /// The pools that a worker serves: those given, those set, or all.
+    pub(crate) fn pools(&self, given: Option<&str>, all: &[&str]) -> Result<Vec<String>, Failure> {
+        let Some(text) = given.or(self.worker.pools.as_deref()).filter(|text| !text.trim().is_empty()) else {
+            return Ok(all.iter().map(|pool| (*pool).to_owned()).collect());
+        };
+        let pools: BTreeSet<&str> = text.split(',').map(str::trim).filter(|pool| !pool.is_empty()).collect();
+        if let Some(unknown) = pools.iter().find(|pool| !all.contains(pool)) {
+            return Err(Failure::usage(format!("there is no pool `{unknown}`"))
+                .advice(format!("the pools of this release: {}", all.join(", "))));
+        }
+        Ok(pools.into_iter().map(str::to_owned).collect())
     }
 }

@@ -1,13 +1,15 @@
 //! `darkroom list`
 
+use crate::door::Records;
 use crate::failure::Failure;
 use crate::folder;
 use crate::output::{Format, say, say_json, span, table};
-use darkroom_backend::{Reader, RunFilter, RunSummary};
+use crate::settings::Settings;
+use darkroom_backend::{RunFilter, RunSummary};
 use darkroom_proto::{ErrorDocument, RunId, RunRow, RunStatus, Timestamp};
 use std::process::ExitCode;
 
-/// List the runs of this folder, the newest first
+/// List the runs of this folder, or of the fleet, the newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  darkroom list\n  darkroom list --status failed --workflow product-photo")]
 pub(crate) struct Args {
@@ -39,6 +41,8 @@ struct Page {
 }
 
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
+    let settings = Settings::load()?;
+    let in_fleet = settings.fleet()?.is_some();
     let limit = args.limit as usize;
     let filter = RunFilter {
         workflow: args.workflow,
@@ -47,12 +51,13 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         limit: limit + 1,
         ..RunFilter::default()
     };
-    let (mut runs, now) = match folder::reader().await {
-        Ok(reader) => (reader.list(&filter).await?, now(&reader)),
+    let mut runs = match Records::open(&settings).await {
+        Ok(records) => records.list(&filter).await?,
         // A folder without runs is an empty list, not an error.
-        Err(_) if !folder::state().join("state.redb").exists() => (Vec::new(), None),
+        Err(_) if !in_fleet && !folder::state().join("state.redb").exists() => Vec::new(),
         Err(failure) => return Err(failure),
     };
+    let now = darkroom_backend::Clock::system().now();
     let next_cursor = (runs.len() > limit).then(|| runs[limit - 1].0.to_string());
     runs.truncate(limit);
     if format == Format::Json {
@@ -60,7 +65,8 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return Ok(ExitCode::SUCCESS);
     }
     if runs.is_empty() {
-        say("no runs; start one: darkroom run workflows/product-photo.yaml");
+        let verb = if in_fleet { "submit" } else { "run" };
+        say(&format!("no runs; start one: darkroom {verb} workflows/product-photo.yaml"));
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = runs.iter().map(|(id, summary)| cells(*id, summary, now)).collect();
@@ -68,18 +74,14 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-fn now(_: &Reader) -> Option<Timestamp> {
-    Some(darkroom_backend::Clock::system().now())
-}
-
-fn cells(id: RunId, summary: &RunSummary, now: Option<Timestamp>) -> Vec<String> {
+fn cells(id: RunId, summary: &RunSummary, now: Timestamp) -> Vec<String> {
     let why = summary.error.as_ref().map(|error| error.to_string()).unwrap_or_default();
     vec![
         id.short(),
         summary.workflow.clone(),
         summary.status.to_string(),
         summary.step.clone().unwrap_or_default(),
-        now.map(|now| span(now.since(summary.created_at))).unwrap_or_default(),
+        span(now.since(summary.created_at)),
         why,
     ]
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::resume::step_named;
 use crate::commands::run::{What, previewed};
-use crate::commands::show::stored;
+use crate::door::Records;
 use crate::embedded::Embedded;
 use crate::failure::Failure;
 use crate::given;
@@ -71,9 +71,9 @@ async fn of_file(path: &Path, what: &What, settings: &Settings) -> Result<Previe
 }
 
 async fn of_run(args: &Args, settings: &Settings) -> Result<Preview, Failure> {
-    let reader = folder::reader().await?;
-    let (id, _) = run_name::find(&reader, &args.what).await?;
-    let stored = stored(&reader, id).await?;
+    let records = Records::open(settings).await?;
+    let (id, _) = run_name::find(&records, &args.what).await?;
+    let stored = records.stored(id).await?;
     let from = args.from_step.as_deref().map(|name| step_named(&stored.plan, name)).transpose()?;
     let routes = darkroom_worker::Routes { has_provider_key: settings.has_provider_key() };
     let now = darkroom_backend::Clock::system().now();

@@ -1,16 +1,21 @@
 //! `darkroom resume RUN`
 
 use crate::commands::run::{follow, in_use};
+use crate::door::Records;
 use crate::embedded::Embedded;
 use crate::failure::Failure;
-use crate::output::{Format, complain};
+use crate::fleet::Fleet;
+use crate::folder;
+use crate::handing::{self, Bring, Watch};
+use crate::output::{Format, complain, say, say_json};
 use crate::run_name;
 use crate::settings::Settings;
-use darkroom_backend::ArtifactError;
+use crate::trail::Trail;
+use darkroom_backend::{ArtifactError, Artifacts, Clock};
 use darkroom_coordinator::{RunCommand, Stored};
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Run, kept_artifacts};
-use darkroom_proto::{RunId, StepPath};
+use darkroom_proto::{Duration, RunId, StepPath};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -25,15 +30,28 @@ pub(crate) struct Args {
     /// Drop this step and what depends on it, and do them again
     #[arg(long, value_name = "STEP")]
     from_step: Option<String>,
+    /// On a fleet: show the run until it ends, or for so long. Without a fleet it is always shown
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true)]
+    wait: Option<Option<Duration>>,
 }
 
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     // Only to have a good message when there is nothing here; the state is opened for writing below.
     let id = {
-        let reader = crate::folder::reader().await?;
-        run_name::find(&reader, &args.run).await?.0
+        let records = Records::open(&settings).await?;
+        run_name::find(&records, &args.run).await?.0
     };
+    if let Some(place) = settings.fleet()? {
+        let artifacts = folder::artifacts(&settings)?;
+        let fleet = Fleet::open(&place, artifacts.clone()).await?;
+        let began = Clock::system().now();
+        let watch =
+            |wait| Watch { settings: &settings, artifacts: &artifacts, wait, bring: Bring::Nothing, began, format };
+        let ended = in_fleet(&fleet, id, args.from_step.as_deref(), args.wait.map(watch), &artifacts, format).await;
+        fleet.close().await;
+        return ended;
+    }
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
     go_on(&engine, id, args.from_step.as_deref(), &settings, format).await
 }
@@ -47,7 +65,71 @@ pub(crate) async fn go_on(
     format: Format,
 ) -> Result<ExitCode, Failure> {
     let stored = engine.desk.load(id).await?.ok_or_else(|| Failure::not_found(format!("there is no run {id}")))?;
-    let Stored { run, plan } = &stored;
+    let (from, command) = checked(&stored, from_step, &engine.artifacts)?;
+    say_resuming(id, from.as_ref());
+    let running = engine.start(Some(BTreeSet::from([id])));
+    if let Some((key, command)) = command {
+        engine.desk.command(id, &key, &command).await?;
+    }
+    follow(engine, running, stored, settings, format).await
+}
+
+/// Goes on with a run of a fleet, and watches it if somebody wants to.
+pub(crate) async fn in_fleet(
+    fleet: &Fleet,
+    id: RunId,
+    from_step: Option<&str>,
+    watch: Option<Watch<'_>>,
+    artifacts: &Artifacts,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    let records = Records::Fleet(fleet.store.clone());
+    let stored = records.stored(id).await?;
+    let (from, command) = checked(&stored, from_step, artifacts)?;
+    // What happens from here on is shown, so it is looked up before the command is given.
+    let trail = match (&watch, &command) {
+        (Some(watch), Some(_)) => Some(Trail::onwards(watch.settings, records, id).await?),
+        (Some(watch), None) => Some(Trail::new(watch.settings, records, id, 0)),
+        (None, _) => None,
+    };
+    match command {
+        Some((key, command)) => {
+            say_resuming(id, from.as_ref());
+            fleet.desk().command(id, &key, &command).await.map_err(|error| handing::failed(fleet, error))?;
+        }
+        None => complain(&format!("{id} is under way already")),
+    }
+    match (watch, trail) {
+        (Some(watch), Some(trail)) => watch.until_it_ends(trail, id, stored.plan).await,
+        _ => {
+            let status = stored.run.head.status;
+            match format {
+                Format::Json => say_json(&serde_json::json!({ "id": id, "status": status })),
+                Format::Table => say(&format!("to see it: darkroom tail {}", id.short())),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn say_resuming(id: RunId, from: Option<&StepPath>) {
+    match from {
+        Some(from) => complain(&format!("resuming {id} from `{from}`")),
+        None => complain(&format!("resuming {id}")),
+    }
+}
+
+/// A command, and the key that makes giving it twice giving it once.
+type Keyed = (String, RunCommand);
+
+/// The step to go on from and, if the run has ended, the command that makes it go on; refused if there is nothing to do.
+fn checked(
+    stored: &Stored,
+    from_step: Option<&str>,
+    artifacts: &Artifacts,
+) -> Result<(Option<StepPath>, Option<Keyed>), Failure> {
+    let Stored { run, plan } = stored;
+    let id = run.id;
     let from = from_step.map(|name| step_named(plan, name)).transpose()?;
     let ended = run.head.status.is_terminal();
     if ended && from.is_none() && run.head.failure.is_none() && run.head.tolerated == 0 && run.head.cancelled.is_none()
@@ -59,17 +141,10 @@ pub(crate) async fn go_on(
         return Err(Failure::conflict(format!("{id} has not ended, so no step of it can be dropped"))
             .advice(format!("let it end first: darkroom resume {}", id.short())));
     }
-    verify(engine, plan, run, from.as_ref()).await?;
-    match &from {
-        Some(from) => complain(&format!("resuming {id} from `{from}`")),
-        None => complain(&format!("resuming {id}")),
-    }
-    let running = engine.start(Some(BTreeSet::from([id])));
-    if ended {
-        let key = format!("resume/{id}/{}", run.head.generation);
-        engine.desk.command(id, &key, &RunCommand::Resume { from }).await?;
-    }
-    follow(engine, running, stored, settings, format).await
+    verify(artifacts, plan, run, from.as_ref())?;
+    let key = format!("resume/{id}/{}", run.head.generation);
+    let command = ended.then(|| (key, RunCommand::Resume { from: from.clone() }));
+    Ok((from, command))
 }
 
 /// The step that a person means by an id, a number from 1, or a path.
@@ -91,16 +166,16 @@ pub(crate) fn step_named(plan: &Plan, name: &str) -> Result<StepPath, Failure> {
 }
 
 /// Checks that what earlier steps made, and is to be kept, is still what they made.
-async fn verify(engine: &Embedded, plan: &Plan, run: &Run, from: Option<&StepPath>) -> Result<(), Failure> {
+fn verify(artifacts: &Artifacts, plan: &Plan, run: &Run, from: Option<&StepPath>) -> Result<(), Failure> {
     for (path, artifact) in kept_artifacts(plan, run, from) {
-        if let Err(error) = engine.artifacts.verify(&artifact) {
+        if let Err(error) = artifacts.verify(&artifact) {
             // A store that can't be asked says nothing of its files.
             if !matches!(error, ArtifactError::Missing { .. } | ArtifactError::Damaged { .. }) {
                 return Err(error.into());
             }
             let name = if artifact.name.is_empty() { artifact.sha256.to_string() } else { artifact.name.clone() };
-            let file = engine.artifacts.path(&artifact).map(|path| path.display().to_string());
-            let file = file.unwrap_or_else(|| engine.artifacts.url(&artifact));
+            let file = artifacts.path(&artifact).map(|path| path.display().to_string());
+            let file = file.unwrap_or_else(|| artifacts.url(&artifact));
             let (advice, again) = match &path {
                 Some(path) => {
                     let top = path.as_str().split(['/', '[']).next().unwrap_or_default().to_owned();

@@ -1,26 +1,31 @@
 //! `darkroom run FILE`
 
+use crate::asked::Asked;
 use crate::commands;
-use crate::document::say_document;
+use crate::conclusion::conclude;
+use crate::door::Records;
 use crate::embedded::{Embedded, Heard, Running};
-use crate::failure::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PARTLY_FAILED, Failure};
+use crate::failure::{EXIT_INTERRUPTED, Failure};
+use crate::fleet::Fleet;
+use crate::folder;
 use crate::given::{self, Assignment};
-use crate::output::{Format, complain, say, span};
+use crate::handing::{Bring, Watch, hand_in};
+use crate::output::{Format, complain};
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{FleetPlace, Settings};
+use crate::trail::Trail;
 use crate::workflow_file::{self, WorkflowFile};
-use darkroom_backend::{Clock, RunFilter, Store, StoreError};
+use darkroom_backend::{Artifacts, Clock, RabbitQueue, RedisStore, RunFilter, Store, StoreError};
 use darkroom_coordinator::{Desk, Stored, Submission};
-use darkroom_engine::plan::Work;
 use darkroom_engine::preview::{Action, Preview, preview, skip_paths};
-use darkroom_engine::{OnError, Only, Reusable, Run, Spec, run_document, saved_scope};
-use darkroom_proto::{Map, RunId, RunStatus, Saved, StepStatus, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use darkroom_engine::{Reusable, Run, Spec, saved_scope};
+use darkroom_proto::{Map, RunId, RunStatus, Saved};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Run a workflow here, in this process, durably
+/// Run a workflow durably: here, in this process, or in the fleet if one is set
 #[derive(Debug, clap::Args)]
 #[command(after_help = "An interrupted run goes on when the same command is given again; a failed one with \
     `darkroom resume`.\n\nExamples:\n  darkroom run workflows/product-photo.yaml\n  \
@@ -43,32 +48,14 @@ pub(crate) struct Args {
 /// What a run does: shared by `run` and `plan`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct What {
-    /// An input: a value, a file's path, or for lists `@` and a pattern; may be given several times
-    #[arg(short, long = "input", value_name = "NAME=VALUE")]
-    input: Vec<Assignment>,
+    #[command(flatten)]
+    asked: Asked,
     /// The folder that outputs are saved under
     #[arg(long, default_value = ".")]
     out: PathBuf,
     /// Do everything anew, also what exists
     #[arg(long)]
     force: bool,
-    /// Only these items of the workflow's fan-out, counted from 1: `1,3` or `STEP=1,3`
-    #[arg(long, value_name = "NUMBERS")]
-    only: Option<String>,
-    /// The name of the workflow's single saved file
-    #[arg(long, value_name = "NAME")]
-    filename: Option<String>,
-    /// Whether other items go on when one fails
-    #[arg(long, value_name = "stop|continue", value_parser = on_error)]
-    on_error: Option<OnError>,
-}
-
-fn on_error(text: &str) -> Result<OnError, String> {
-    match text {
-        "stop" => Ok(OnError::Stop),
-        "continue" => Ok(OnError::Continue),
-        _ => Err("expected stop or continue".to_owned()),
-    }
 }
 
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
@@ -79,17 +66,17 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
             .advice("its file says `enabled: false`"));
     }
     // Mistakes on the command line are told before anything is created.
-    given::check_names(&file.plan, &args.what.input)?;
-    args.what.check(&file)?;
+    given::check_names(&file.plan, args.what.inputs())?;
+    args.what.asked.check(&file)?;
+    if let Some(place) = settings.fleet()? {
+        return in_fleet(&args, &file, &place, &settings, format).await;
+    }
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
     let spec = args.what.spec(&file, &engine).await?;
     let fingerprint = Desk::<darkroom_backend::EmbeddedStore, darkroom_backend::EmbeddedQueue>::fingerprint(&spec);
-    let newest = newest(&engine, fingerprint).await?;
+    let newest = newest(&engine.store, fingerprint).await?;
     if let Some(step) = &args.from_step {
-        let (id, _) = newest.ok_or_else(|| {
-            Failure::not_found("there is no run of this workflow with these inputs to go on with")
-                .advice("run it without --from-step first")
-        })?;
+        let (id, _) = newest.ok_or_else(none_to_go_on_with)?;
         return commands::resume::go_on(&engine, id, Some(step), &settings, format).await;
     }
     if let Some((id, RunStatus::Pending | RunStatus::Running)) = newest
@@ -115,8 +102,62 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     follow(&engine, running, Stored { run, plan: file.plan }, &settings, format).await
 }
 
+/// The same on a fleet: handed in, watched until it ends, its files brought here.
+async fn in_fleet(
+    args: &Args,
+    file: &WorkflowFile,
+    place: &FleetPlace,
+    settings: &Settings,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    let artifacts = folder::artifacts(settings)?;
+    let fleet = Fleet::open(place, artifacts.clone()).await?;
+    let store = &fleet.store.store;
+    let out = args.what.out()?;
+    let inputs = given::take_in(&file.plan, args.what.inputs(), &file.folder, &artifacts)?;
+    let mut spec = args.what.asked.spec(file, inputs, None)?;
+    spec.artifacts_url = artifacts.root_url();
+    if !args.what.force {
+        let found = find_existing(&mut spec, file, &out, store, &artifacts).await;
+        found.map_err(|error| fleet.store.failed(error))?;
+    }
+    let fingerprint = Desk::<RedisStore, RabbitQueue>::fingerprint(&spec);
+    let newest = newest(store, fingerprint).await.map_err(|error| fleet.store.failed(error))?;
+    let bring = Bring::Saved(&out);
+    let watch = Watch { settings, artifacts: &artifacts, wait: None, bring, began: spec.created_at, format };
+    let records = Records::Fleet(fleet.store.clone());
+    if let Some(step) = &args.from_step {
+        let (id, _) = newest.ok_or_else(none_to_go_on_with)?;
+        return commands::resume::in_fleet(&fleet, id, Some(step), Some(watch), &artifacts, format).await;
+    }
+    let id = match newest {
+        Some((id, status)) if !status.is_terminal() && !args.new && !args.what.force => {
+            complain(&format!("following {id}, which is under way (--new begins another)"));
+            id
+        }
+        _ => {
+            let id = new_id();
+            let shown = previewed(file, &Run::new(id, Arc::new(spec.clone())), settings)?;
+            if format == Format::Table {
+                complain(&commands::plan::text(&shown));
+            }
+            note_fallback(&shown);
+            hand_in(&fleet, file, id, spec, &artifacts).await?;
+            id
+        }
+    };
+    let ended = watch.until_it_ends(Trail::new(settings, records, id, 0), id, file.plan.clone()).await;
+    fleet.close().await;
+    ended
+}
+
+fn none_to_go_on_with() -> Failure {
+    Failure::not_found("there is no run of this workflow with these inputs to go on with")
+        .advice("run it without --from-step first")
+}
+
 /// What the run directory says besides the manifests: enough to make the run again if the state is lost.
-fn run_manifest(id: RunId, file: &WorkflowFile, spec: &Spec) -> String {
+pub(crate) fn run_manifest(id: RunId, file: &WorkflowFile, spec: &Spec) -> String {
     serde_json::json!({
         "run": id, "workflow": spec.workflow, "definition": file.definition.hash, "file": file.definition.file,
         "source": file.definition.source, "inputs": spec.inputs, "created_at": spec.created_at.to_string(),
@@ -135,12 +176,12 @@ pub(crate) fn in_use(failure: Failure) -> Failure {
 }
 
 /// The newest run that was to do the same.
-async fn newest(
-    engine: &Embedded,
+async fn newest<S: Store>(
+    store: &S,
     fingerprint: darkroom_proto::Sha256,
 ) -> Result<Option<(RunId, RunStatus)>, StoreError> {
     let filter = RunFilter { fingerprint: Some(fingerprint), limit: 1, ..RunFilter::default() };
-    let newest = engine.store.list(&filter).await?.into_iter().next();
+    let newest = store.list(&filter).await?.into_iter().next();
     Ok(newest.map(|(id, summary)| (id, summary.status)))
 }
 
@@ -166,7 +207,7 @@ pub(crate) fn previewed(file: &WorkflowFile, run: &Run, settings: &Settings) -> 
 }
 
 /// Says that models are stood in for, so that nobody takes a preview for the real thing.
-fn note_fallback(shown: &Preview) {
+pub(crate) fn note_fallback(shown: &Preview) {
     let stood_in: BTreeSet<&str> = shown
         .steps
         .iter()
@@ -188,122 +229,68 @@ fn note_fallback(shown: &Preview) {
 impl What {
     /// What `-i` gave.
     pub(crate) fn inputs(&self) -> &[Assignment] {
-        &self.input
-    }
-
-    /// Checks what does not depend on inputs.
-    fn check(&self, file: &WorkflowFile) -> Result<(), Failure> {
-        self.only(file)?;
-        if let Some(name) = &self.filename {
-            if name.is_empty() || name.contains(['/', '\\']) || name == ".." || name == "." {
-                return Err(
-                    Failure::usage(format!("--filename `{name}` is no file name")).advice("--out chooses the folder")
-                );
-            }
-            let saves = |work: &Work| matches!(work, Work::Call(call) if call.saves());
-            let all = file.plan.nodes.iter().filter(|node| saves(&node.work)).count();
-            let top = file.plan.top.nodes.iter().filter(|node| saves(&file.plan.node(**node).work)).count();
-            if (all, top) != (1, 1) {
-                return Err(Failure::usage(
-                    "--filename names a workflow's single saved file, and this one saves several or none",
-                )
-                .advice("use --out to choose a folder"));
-            }
-        }
-        Ok(())
-    }
-
-    fn only(&self, file: &WorkflowFile) -> Result<Option<Only>, Failure> {
-        let Some(text) = &self.only else { return Ok(None) };
-        let fans: Vec<&str> = file
-            .plan
-            .top
-            .nodes
-            .iter()
-            .map(|node| file.plan.node(*node))
-            .filter(|node| matches!(node.work, Work::FanOut(_)))
-            .map(|node| node.id.as_str())
-            .collect();
-        let (step, numbers) = match (text.split_once('='), fans.as_slice()) {
-            (Some((step, numbers)), fans) if fans.contains(&step) => (step, numbers),
-            (Some((step, _)), fans) => {
-                return Err(Failure::usage(format!("--only: the workflow has no fan-out `{step}`")).advice(format!(
-                    "its fan-outs: {}",
-                    if fans.is_empty() { "none".to_owned() } else { fans.join(", ") }
-                )));
-            }
-            (None, [step]) => (*step, text.as_str()),
-            (None, []) => return Err(Failure::usage("--only: the workflow has no fan-out")),
-            (None, fans) => {
-                return Err(Failure::usage("--only: the workflow has several fan-outs")
-                    .advice(format!("name one: --only {}={text}", fans[0])));
-            }
-        };
-        let numbers: Result<BTreeSet<u32>, _> = numbers.split(',').map(|number| number.trim().parse::<u32>()).collect();
-        match numbers {
-            Ok(numbers) if !numbers.contains(&0) => Ok(Some(Only { step: step.to_owned(), numbers })),
-            _ => Err(Failure::usage(format!("--only {text}: expected numbers from 1, such as 1,3,5"))),
-        }
+        &self.asked.input
     }
 
     /// What the run is given: inputs read, files taken in, and what is there already found.
     pub(crate) async fn spec(&self, file: &WorkflowFile, engine: &Embedded) -> Result<Spec, Failure> {
-        let inputs = given::take_in(&file.plan, &self.input, &file.folder, &engine.artifacts)?;
+        let inputs = given::take_in(&file.plan, self.inputs(), &file.folder, &engine.artifacts)?;
         let mut spec = self.spec_of(file, inputs)?;
         spec.artifacts_url = engine.artifacts.root_url();
-        if self.force {
-            return Ok(spec);
+        if !self.force {
+            find_existing(&mut spec, file, &self.out()?, &engine.store, &engine.artifacts).await?;
         }
-        let Some(out) = spec.out.clone() else { return Ok(spec) };
-        let records = engine.store.saved(saved_scope(&spec), SAVED_MAX).await?;
-        for record in records {
-            let saved = Saved { path: record.path, artifact: record.artifact };
-            if still_there(Path::new(&out), &saved, engine)
-                && let Ok(outputs) = serde_json::from_str(&record.outputs)
-            {
-                spec.saved.insert(record.key, Reusable { saved, outputs });
-            }
-        }
-        let tentative = Run::new(new_id(), Arc::new(spec.clone()));
-        let wanted = skip_paths(&file.plan, &tentative);
-        spec.existing = wanted.into_iter().filter(|path| Path::new(&out).join(path).exists()).collect();
         Ok(spec)
     }
 
     /// What the run is given, without looking at what is there already.
     pub(crate) fn spec_of(&self, file: &WorkflowFile, inputs: Map) -> Result<Spec, Failure> {
+        let out = self.out()?.to_str().map(str::to_owned);
+        let out = out.ok_or_else(|| Failure::usage("--out is no UTF-8 path, and can't be recorded"))?;
+        self.asked.spec(file, inputs, Some(out))
+    }
+
+    /// The folder that outputs are saved under, from the root.
+    fn out(&self) -> Result<PathBuf, Failure> {
         let out = std::path::absolute(&self.out)
             .map_err(|error| Failure::usage(format!("--out {}: {error}", self.out.display())))?;
         // `absolute` keeps a `.` at the end of what it was given; the folder is the same.
-        let out: PathBuf = out.components().collect();
-        let out = out.to_str().map(str::to_owned);
-        let out = out.ok_or_else(|| Failure::usage("--out is no UTF-8 path, and can't be recorded"))?;
-        Ok(Spec {
-            workflow: file.plan.workflow.clone(),
-            definition: file.plan.definition,
-            inputs,
-            created_at: Clock::system().now(),
-            artifacts_url: String::new(),
-            out: Some(out),
-            filename: self.filename.clone(),
-            only: self.only(file)?,
-            on_error: self.on_error,
-            existing: BTreeSet::new(),
-            saved: BTreeMap::new(),
-        })
+        Ok(out.components().collect())
     }
+}
+
+/// Finds what an equal run saved under `out` and is still there, and what steps skip when it exists.
+async fn find_existing<S: Store>(
+    spec: &mut Spec,
+    file: &WorkflowFile,
+    out: &Path,
+    store: &S,
+    artifacts: &Artifacts,
+) -> Result<(), StoreError> {
+    for record in store.saved(saved_scope(spec), SAVED_MAX).await? {
+        let saved = Saved { path: record.path, artifact: record.artifact };
+        if still_there(out, &saved, artifacts)
+            && let Ok(outputs) = serde_json::from_str(&record.outputs)
+        {
+            spec.saved.insert(record.key, Reusable { saved, outputs });
+        }
+    }
+    let tentative = Run::new(new_id(), Arc::new(spec.clone()));
+    let wanted = skip_paths(&file.plan, &tentative);
+    spec.existing = wanted.into_iter().filter(|path| out.join(path).exists()).collect();
+    Ok(())
 }
 
 /// How many saved files a run looks for.
 const SAVED_MAX: usize = 100_000;
 
 /// Whether a saved file is still what was saved, and what it was made of still in the artifact store.
-fn still_there(out: &Path, saved: &Saved, engine: &Embedded) -> bool {
+fn still_there(out: &Path, saved: &Saved, artifacts: &Artifacts) -> bool {
     let path = out.join(&saved.path);
     let same_length = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() == saved.artifact.bytes);
     same_length
         && std::fs::read(&path).is_ok_and(|bytes| darkroom_proto::Sha256::of(&bytes) == saved.artifact.sha256)
-        && engine.artifacts.has(&saved.artifact).unwrap_or(false)
+        && artifacts.has(&saved.artifact).unwrap_or(false)
 }
 
 /// Shows a run until it ends, and how it ended.
@@ -351,113 +338,6 @@ pub(crate) async fn follow(
     let Some(stored) = engine.desk.load(id).await? else {
         return Err(Failure::not_found(format!("there is no run {id}")));
     };
-    conclude(&stored, began, settings, format)
-}
-
-/// Prints how a run ended.
-fn conclude(stored: &Stored, began: Timestamp, settings: &Settings, format: Format) -> Result<ExitCode, Failure> {
-    let Stored { run, plan } = stored;
-    let id = run.id;
-    if format == Format::Json {
-        say_document(&run_document(plan, run), settings)?;
-    } else {
-        let mut files: Vec<&Saved> = run.steps.values().filter_map(|step| step.saved.as_ref()).collect();
-        files.sort_by(|a, b| natord::compare(&a.path, &b.path));
-        files.dedup();
-        for saved in files.iter().take(FILES_SHOWN) {
-            let size = match (saved.artifact.width, saved.artifact.height) {
-                (Some(width), Some(height)) => format!("{width}×{height}, "),
-                _ => String::new(),
-            };
-            say(&format!(
-                "saved {}  ({size}{} kB)",
-                shown_path(run, &saved.path),
-                saved.artifact.bytes.div_ceil(1_000)
-            ));
-        }
-        if files.len() > FILES_SHOWN {
-            say(&format!("… and {} more files: darkroom outputs {} --out DIR", files.len() - FILES_SHOWN, id.short()));
-        }
-    }
-    let statistics = Statistics::of(stored);
-    let took = run.head.finished_at.unwrap_or(run.head.updated_at).since(began);
-    let line = format!(
-        "completed {} · skipped {} · failed {} · {} · {} {id}",
-        statistics.completed,
-        statistics.skipped,
-        statistics.failed,
-        span(took),
-        run.head.status,
-    );
-    match format {
-        Format::Table => say(&line),
-        Format::Json => complain(&line),
-    }
-    if let Some(failure) = &run.head.failure {
-        complain("");
-        let attempts = run.step(&failure.path).map_or(1, |step| step.attempt);
-        let after = if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() };
-        complain(&format!("error: step {} `{}` failed{after}: {}", failure.number, failure.path, failure.error));
-        if !failure.error.advice.is_empty() {
-            complain(&format!("  help: {}", failure.error.advice));
-        }
-        complain(&format!("  resume: darkroom resume {}", id.short()));
-        return Ok(ExitCode::from(EXIT_FAILED));
-    }
-    if run.head.status == RunStatus::Cancelled {
-        return Ok(ExitCode::from(EXIT_FAILED));
-    }
-    if run.head.tolerated > 0 {
-        complain(&format!(
-            "{} failed and were tolerated; try them again: darkroom resume {}",
-            run.head.tolerated,
-            id.short()
-        ));
-        return Ok(ExitCode::from(EXIT_PARTLY_FAILED));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// How many saved files are listed.
-const FILES_SHOWN: usize = 20;
-
-/// The path of a saved file as somebody in the current folder would write it.
-fn shown_path(run: &Run, path: &str) -> String {
-    let Some(out) = &run.spec.out else { return path.to_owned() };
-    let full = Path::new(out).join(path);
-    match std::env::current_dir().ok().and_then(|here| full.strip_prefix(here).ok().map(Path::to_path_buf)) {
-        Some(relative) => format!("./{}", relative.display()),
-        None => full.display().to_string(),
-    }
-}
-
-/// How many items and single steps ended how.
-struct Statistics {
-    completed: u32,
-    skipped: u32,
-    failed: u32,
-}
-
-impl Statistics {
-    fn of(stored: &Stored) -> Statistics {
-        let mut statistics = Statistics { completed: 0, skipped: 0, failed: 0 };
-        for node in &stored.plan.top.nodes {
-            let path = darkroom_proto::StepPath::top(&stored.plan.node(*node).id);
-            let Some(step) = stored.run.step(&path) else { continue };
-            match &step.fan {
-                Some(fan) => {
-                    statistics.completed += fan.completed;
-                    statistics.skipped += fan.skipped;
-                    statistics.failed += fan.failed;
-                }
-                None => match step.state.status() {
-                    StepStatus::Completed => statistics.completed += 1,
-                    StepStatus::Skipped | StepStatus::Cached => statistics.skipped += 1,
-                    StepStatus::Failed => statistics.failed += 1,
-                    _ => {}
-                },
-            }
-        }
-        statistics
-    }
+    let out = stored.run.spec.out.clone();
+    conclude(&stored, began, out.as_deref().map(Path::new), settings, format)
 }

@@ -1,12 +1,12 @@
 //! `darkroom show RUN`
 
 use crate::document::say_document;
+use crate::door::Records;
 use crate::failure::Failure;
 use crate::output::{Format, say, span, table};
+use crate::run_name;
 use crate::settings::Settings;
-use crate::{folder, run_name};
-use darkroom_backend::Reader;
-use darkroom_coordinator::{Stored, open_run};
+use darkroom_coordinator::Stored;
 use darkroom_engine::{Run, run_document, step_document};
 use darkroom_proto::{RunDocument, RunId, StepDocument, StepPath};
 use std::process::ExitCode;
@@ -32,9 +32,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
-    let reader = folder::reader().await?;
-    let (id, _) = run_name::find(&reader, &args.run).await?;
-    let Stored { run, plan } = stored(&reader, id).await?;
+    let records = Records::open(&settings).await?;
+    let (id, _) = run_name::find(&records, &args.run).await?;
+    let Stored { run, plan } = records.stored(id).await?;
     if let Some(path) = &args.step {
         let document = step_document(&plan, &run, path, args.after, args.limit).filter(|_| exists(&run, path));
         let Some(document) = document else {
@@ -69,14 +69,6 @@ fn exists(run: &Run, path: &StepPath) -> bool {
         here = path.parent();
     }
     true
-}
-
-/// A run of this folder, with its plan.
-pub(crate) async fn stored(reader: &Reader, id: RunId) -> Result<Stored, Failure> {
-    let stored = reader.load(id).await?.ok_or_else(|| Failure::not_found(format!("there is no run {id}")))?;
-    let definition = reader.definition(stored.summary.definition).await?;
-    let definition = definition.ok_or_else(|| Failure::other(format!("the definition of {id} is missing")))?;
-    Ok(open_run(id, &stored, definition)?)
 }
 
 fn print_run(document: &RunDocument, id: RunId) {

@@ -121,9 +121,14 @@ impl Folder {
 
     /// Runs the command with these variables in its environment.
     pub(crate) fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Ended {
+        self.start_with(variables, args).end()
+    }
+
+    /// Starts the command with these variables in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Live {
         let mut command = self.command(args);
         command.envs(variables.iter().copied());
-        Live::of(command, args).end()
+        Live::of(command, args)
     }
 
     /// Starts the command.
@@ -201,7 +206,16 @@ impl Live {
 
     /// Presses Ctrl-C.
     pub(crate) fn interrupt(&self) {
-        let sent = Command::new("/bin/sh").args(["-c", &format!("kill -INT {}", self.id())]).status().unwrap();
+        self.signal("INT");
+    }
+
+    /// Asks it to end, as orchestrators do.
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("/bin/sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
         assert!(sent.success());
     }
 

@@ -5,7 +5,9 @@
 mod bad_pictures;
 mod batch;
 mod bucket;
+mod cancelling;
 mod failing;
+mod fleet_settings;
 mod folder;
 mod inputs;
 mod kill;
@@ -13,5 +15,7 @@ mod looking;
 mod main_job;
 mod picture;
 mod resuming;
+mod roles;
 mod surroundings;
+mod tailing;
 mod under_way;

@@ -1,0 +1,110 @@
+//! `darkroom tail RUN`
+
+use crate::door::Records;
+use crate::failure::{EXIT_INTERRUPTED, Failure};
+use crate::output::{Format, complain, say};
+use crate::run_name;
+use crate::settings::Settings;
+use crate::trail::{Followed, Trail};
+use darkroom_engine::{Happened, What};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// Show what happens to a run, until it ends
+#[derive(Debug, clap::Args)]
+#[command(after_help = "RUN is an id, 4 or more characters of it, a workflow (its newest run), or @latest. With \
+    `-o json` each line is one event.\n\nExamples:\n  darkroom tail @latest\n  \
+    darkroom tail product-photo -o json | jq -r .event")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+    /// Only events after this one, as `seq` of the JSON form counts them
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    after: u64,
+    /// Show what is there, and do not wait for more
+    #[arg(long)]
+    no_follow: bool,
+}
+
+/// An event, as a line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: u64,
+    at: String,
+    #[serde(flatten)]
+    what: &'a What,
+    /// Instead of the number that is stored: times are text in all documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again_at: Option<String>,
+}
+
+impl Line<'_> {
+    fn of(seq: u64, happened: &Happened) -> Line<'_> {
+        let again_at = match &happened.what {
+            What::StepRetrying { again_at, .. } => Some(again_at.to_string()),
+            _ => None,
+        };
+        Line { seq, at: happened.at.to_string(), what: &happened.what, again_at }
+    }
+}
+
+pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
+    let settings = Settings::load()?;
+    let records = Records::open(&settings).await?;
+    let (id, _) = run_name::find(&records, &args.run).await?;
+    let mut trail = Trail::new(&settings, records, id, args.after);
+    let show = |seq: u64, happened: &Happened| match format {
+        Format::Table => say(&line(happened)),
+        // By way of a value, in which a later key takes the place of an earlier one.
+        Format::Json => match serde_json::to_value(Line::of(seq, happened)).map(|line| line.to_string()) {
+            Ok(text) => say(&text),
+            Err(error) => complain(&format!("error: event {seq} is no JSON: {error}")),
+        },
+    };
+    if args.no_follow {
+        loop {
+            let events = trail.next().await?;
+            if events.is_empty() {
+                return Ok(ExitCode::SUCCESS);
+            }
+            events.iter().for_each(|(seq, happened)| show(*seq, happened));
+        }
+    }
+    Ok(match trail.follow(None, show).await? {
+        Followed::Ended | Followed::TimedOut => ExitCode::SUCCESS,
+        Followed::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+    })
+}
+
+/// An event for people.
+fn line(happened: &Happened) -> String {
+    let (step, what) = match &happened.what {
+        What::RunStarted => (None, "run started".to_owned()),
+        What::RunResumed { from: None } => (None, "run resumed".to_owned()),
+        What::RunResumed { from: Some(from) } => (None, format!("run resumed from `{from}`")),
+        What::RunCompleted { tolerated: 0 } => (None, "run completed".to_owned()),
+        What::RunCompleted { tolerated } => (None, format!("run completed, {tolerated} failures tolerated")),
+        What::RunFailed { step, error } => (None, format!("run failed at `{step}`: {error}")),
+        What::RunCancelled { reason } => (None, format!("run cancelled: {reason}")),
+        What::StepDispatched { step, attempt: 1 } => (Some(step), "dispatched".to_owned()),
+        What::StepDispatched { step, attempt } => (Some(step), format!("dispatched, attempt {attempt}")),
+        What::StepCompleted { step, saved, .. } => {
+            let saved = saved.as_ref().map(|path| format!("  → {path}")).unwrap_or_default();
+            (Some(step), format!("completed{saved}"))
+        }
+        What::StepRetrying { step, attempt, again_at, error } => {
+            (Some(step), format!("attempt {attempt} failed, again at {again_at}: {error}"))
+        }
+        What::StepFailed { step, error, tolerated: false, .. } => (Some(step), format!("failed: {error}")),
+        What::StepFailed { step, error, tolerated: true, .. } => (Some(step), format!("failed, tolerated: {error}")),
+        What::StepSkipped { step, reason } => (Some(step), format!("skipped: {reason}")),
+        What::FanOutOpened { step, total } => (Some(step), format!("has {total} items")),
+        What::ItemStarted { step, label } => (Some(step), format!("{label} began")),
+        What::ItemEnded { step, label, status, items } => {
+            let done = items.completed + items.skipped + items.failed;
+            (Some(step), format!("{label} {status}  [{done}/{}]", items.total))
+        }
+    };
+    let step = step.map(|step| format!("{step}  ")).unwrap_or_default();
+    format!("{}  {step}{what}", happened.at)
+}
