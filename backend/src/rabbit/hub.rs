@@ -13,6 +13,10 @@ use tokio::sync::Notify;
 /// So many of [`Lane::First`] are taken to one of [`Lane::Batch`], while there are both.
 const FIRST_TO_ONE_BATCH: u8 = 4;
 
+/// The batch lane may be so many takes of the first one behind, and catches up when its messages come: the broker has
+/// them, but needs a moment to send them.
+const FIRST_AHEAD_MAX: u8 = 4 * FIRST_TO_ONE_BATCH;
+
 /// How long the batch lane waits for the first one when the broker most likely has more of that, and only needs a moment
 /// to send it: without this quick steps would be taken from both alike, because both run empty here all the time.
 const REFILL: Duration = Duration::from_millis(10);
@@ -44,7 +48,7 @@ struct Pool {
     name: String,
     first: VecDeque<(StepLine, Received<StepMessage>)>,
     batch: VecDeque<Received<StepMessage>>,
-    /// How many were taken from the first lane since the last from the other.
+    /// How many were taken from the first lane that the batch lane was not yet taken from in return.
     first_taken: u8,
     /// Of the queue of the first lane, while there is a consumer.
     gauge: Option<Arc<Gauge>>,
@@ -74,11 +78,11 @@ impl Pool {
         };
         let taken = match lane {
             Lane::First => {
-                self.first_taken = self.first_taken.saturating_add(1).min(FIRST_TO_ONE_BATCH);
+                self.first_taken = self.first_taken.saturating_add(1).min(FIRST_AHEAD_MAX);
                 self.first.pop_front().map(|(_, received)| received)
             }
             Lane::Batch => {
-                self.first_taken = 0;
+                self.first_taken = self.first_taken.saturating_sub(FIRST_TO_ONE_BATCH);
                 self.batch.pop_front()
             }
         };
