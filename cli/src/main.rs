@@ -13,6 +13,7 @@ mod fleet;
 mod folder;
 mod given;
 mod handing;
+mod interrupt;
 mod log;
 mod masked;
 mod metric;

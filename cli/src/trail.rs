@@ -2,6 +2,7 @@
 
 use crate::door::Records;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output::complain;
 use crate::settings::Settings;
 use darkroom_coordinator::decode_event;
@@ -92,10 +93,11 @@ impl<'a> Trail<'a> {
     ) -> Result<Followed, Failure> {
         let until = time.map(|time| Instant::now() + time.to_std());
         let (mut pause, mut away) = (LOOK_MIN, None);
+        let mut interrupt = Interrupt::listen()?;
         loop {
             let looked = tokio::select! {
                 looked = self.look(&mut show) => looked,
-                _ = tokio::signal::ctrl_c() => return Ok(Followed::Interrupted),
+                _ = interrupt.pressed() => return Ok(Followed::Interrupted),
             };
             match looked {
                 Ok(Looked::Over) => return Ok(Followed::Ended),
@@ -126,7 +128,7 @@ impl<'a> Trail<'a> {
             }
             tokio::select! {
                 () = tokio::time::sleep_until(until.map_or(wake, |until| until.min(wake))) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(Followed::Interrupted),
+                _ = interrupt.pressed() => return Ok(Followed::Interrupted),
             }
         }
     }

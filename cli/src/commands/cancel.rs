@@ -5,6 +5,7 @@ use crate::embedded::Embedded;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::handing;
+use crate::interrupt::Interrupt;
 use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
 use crate::{folder, run_name};
@@ -95,6 +96,7 @@ async fn alone(reader: Reader, settings: &Settings, command: Command) -> Result<
     let engine = Embedded::open(settings).await?;
     // Before anything runs: it meets the run in the same batch as the steps that were under way, and nothing else begins.
     engine.store.post(&command).await?;
+    let mut interrupt = Interrupt::listen()?;
     let mut running = engine.start(Some(BTreeSet::from([id])));
     let status = loop {
         let stored = engine.store.load(id).await?.ok_or_else(|| Failure::not_found(format!("there is no run {id}")))?;
@@ -104,7 +106,7 @@ async fn alone(reader: Reader, settings: &Settings, command: Command) -> Result<
         tokio::select! {
             heard = running.hear() => drop(heard?),
             () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => break stored.summary.status,
+            _ = interrupt.pressed() => break stored.summary.status,
         }
     };
     running.stop().await?;

@@ -10,6 +10,7 @@ use crate::fleet::Fleet;
 use crate::folder;
 use crate::given::{self, Assignment};
 use crate::handing::{Bring, Watch, hand_in};
+use crate::interrupt::Interrupt;
 use crate::output::{Format, complain};
 use crate::progress::Progress;
 use crate::settings::{FleetPlace, Settings};
@@ -304,6 +305,7 @@ pub(crate) async fn follow(
     let id = stored.run.id;
     let began = Clock::system().now();
     let mut progress = Progress::new(stored.plan.clone());
+    let mut interrupt = Interrupt::listen()?;
     let ended = loop {
         tokio::select! {
             heard = running.hear() => match heard? {
@@ -321,7 +323,7 @@ pub(crate) async fn follow(
                     }
                 }
             },
-            _ = tokio::signal::ctrl_c() => break false,
+            _ = interrupt.pressed() => break false,
         }
     };
     progress.end();
@@ -329,7 +331,7 @@ pub(crate) async fn follow(
         complain("interrupted: finishing the steps that are under way (Ctrl-C again ends at once)");
         tokio::select! {
             stopped = running.stop() => stopped?,
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.pressed() => {}
         }
         complain(&format!("{id} goes on with the same command, or with: darkroom resume {}", id.short()));
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
