@@ -45,6 +45,8 @@ struct Wanted {
 impl<S: Store, Q: Queue> Coordinator<S, Q> {
     /// Deals with what was delivered, and with what this process told itself.
     pub(crate) async fn batch(&mut self, deliveries: Vec<Q::Shard>) -> Result<(), CoordinatorError> {
+        metrics::counter!("darkroom_coordinator_batches_total").increment(1);
+        metrics::counter!("darkroom_coordinator_messages_total").increment(deliveries.len() as u64);
         let mut inputs = self.inputs(&deliveries);
         let mut effects = Effects::default();
         loop {

@@ -80,6 +80,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     /// Commits whose effects are performed, to be taken out of the outboxes.
     pub(crate) performed: BTreeMap<Shard, Vec<(RunId, u64)>>,
     acts: JoinSet<Result<Done, QueueError>>,
+    /// Lists that are being repaired beside everything else.
+    repairs: JoinSet<()>,
     under_way: BTreeSet<u64>,
     next_act: u64,
     /// For each line of workers: when the latest of the steps was sent that a worker reported on.
@@ -149,6 +151,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             ended: BTreeMap::new(),
             performed: BTreeMap::new(),
             acts: JoinSet::new(),
+            repairs: JoinSet::new(),
             under_way: BTreeSet::new(),
             next_act: 0,
             reported: BTreeMap::new(),
@@ -218,6 +221,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             while let Some(done) = self.acts.try_join_next() {
                 self.acted(done)?;
             }
+            while self.repairs.try_join_next().is_some() {}
             let deliveries = if self.own.is_empty() {
                 let shards: Vec<Shard> = self.tenures.keys().copied().collect();
                 let tidies = self.acts.is_empty() && !self.performed.is_empty();
@@ -295,6 +299,8 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             match self.take_over(*shard).await {
                 Ok(()) => {
                     self.tenures.insert(*shard, tenure.epoch);
+                    let (store, shard) = (self.store.clone(), *shard);
+                    self.repairs.spawn(async move { repair(store, shard).await });
                 }
                 Err(error) if self.is_shared && error.is_passing() => {
                     tracing::warn!(%error, shard = shard.0, "the shard can't be taken over yet");
@@ -440,5 +446,15 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
     pub(crate) fn reads_inboxes(&self) -> bool {
         const LOOKS_PER_INBOX: u32 = 10;
         self.looks.is_multiple_of(LOOKS_PER_INBOX)
+    }
+}
+
+/// Makes the lists agree with the runs of a shard.
+async fn repair<S: Store>(store: S, shard: Shard) {
+    match store.repair_index(shard).await {
+        Ok(runs) => tracing::debug!(shard = shard.0, runs, "lists agree with the unfinished runs"),
+        Err(error) => {
+            tracing::debug!(shard = shard.0, %error, "lists could not be repaired; the next owner tries again")
+        }
     }
 }

@@ -59,6 +59,7 @@ impl<Q: Queue> Reporter<Q> {
             let (reports, deliveries): (Vec<Report>, Vec<Q::Step>) = ready.drain(..).unzip();
             metrics::counter!("darkroom_worker_reports_total").increment(reports.len() as u64);
             let publications = messages(reports, self.shards);
+            metrics::counter!("darkroom_worker_report_messages_total").increment(publications.len() as u64);
             loop {
                 match self.queue.publish(publications.clone()).await {
                     Ok(()) => break,

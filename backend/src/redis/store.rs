@@ -70,12 +70,6 @@ impl RedisStore {
         let lanes = std::iter::repeat_with(lane).take(usize::from(keys.shards().min(LANES_MAX))).collect();
         Self { inner: Arc::new(Inner { lanes, keys, time: Time::new(), known: Known::default() }) }
     }
-
-    /// Makes the lists of runs right for the unfinished runs of a shard, for example when it gets a new owner: a process
-    /// that ended between two writes may have left them wrong. Gives the number of these runs.
-    pub async fn repair_index(&self, shard: Shard) -> Result<usize, StoreError> {
-        self.inner.repair_index(shard).await
-    }
 }
 
 impl Inner {
@@ -139,6 +133,10 @@ impl Store for RedisStore {
         performed: &[(RunId, u64)],
     ) -> Result<Vec<Committed>, StoreError> {
         self.inner.commit(shard, epoch, &commits, performed).await
+    }
+
+    async fn repair_index(&self, shard: Shard) -> Result<usize, StoreError> {
+        self.inner.repair_index(shard).await
     }
 
     async fn active(&self, shard: Shard) -> Result<Vec<RunId>, StoreError> {
