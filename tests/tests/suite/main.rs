@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod artifacts;
+mod fleet_load;
 mod house;
 mod kill_store;
 mod pages;
