@@ -107,13 +107,14 @@ impl Row {
         let Row { scenario, planned, done, found } = self;
         let line = match found {
             Some((verdict, wall, resumed)) => format!(
-                "{scenario}\t{done}/{planned}\t{}\t{}\t{:.1} s\t{}\tok",
+                "{scenario}\t{done}/{planned}\t{}\t{}\t{:.1} s\t{}\t{:.1} s\tok",
                 verdict.runs,
                 verdict.steps,
                 wall.as_secs_f64(),
                 resumed.map_or("-".to_owned(), |resumed| format!("{:.2} s", resumed.as_secs_f64())),
+                verdict.slowest.as_secs_f64(),
             ),
-            None => format!("{scenario}\t{done}/{planned}\t-\t-\t-\t-\tFAILED"),
+            None => format!("{scenario}\t{done}/{planned}\t-\t-\t-\t-\t-\tFAILED"),
         };
         #[allow(clippy::print_stdout, reason = "what was done is told with the test")]
         {

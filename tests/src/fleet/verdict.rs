@@ -1,7 +1,7 @@
 //! What must be so when a fleet has done its work: nothing lost, nothing done twice, nothing left behind.
 
-use super::Fleet;
 use super::role::Role;
+use super::{Fleet, SHARDS};
 use darkroom_backend::Store as _;
 use darkroom_coordinator::{Stored, decode_event};
 use darkroom_engine::{Happened, What};
@@ -20,20 +20,24 @@ pub struct Verdict {
     pub runs: usize,
     /// How many steps were done.
     pub steps: usize,
-    /// When each step was done, in order.
-    pub done_at: Vec<Timestamp>,
+    /// When each step was done, in order, for the runs of each shard.
+    pub done_at: BTreeMap<u16, Vec<Timestamp>>,
+    /// How long the slowest run took, from when it was handed in.
+    pub slowest: Duration,
     /// How many reports were ignored because their step had ended.
     pub stale: u32,
 }
 
 impl Verdict {
-    /// How long after each of these moments the next step was done; the longest.
+    /// How long after each of these moments each shard had its next step done; the longest.
     pub fn resumed_after(&self, moments: &[Timestamp]) -> Option<Duration> {
-        let after = moments.iter().filter_map(|moment| {
-            let next = self.done_at.get(self.done_at.partition_point(|at| at <= moment))?;
+        let next = |moment: &Timestamp, done: &Vec<Timestamp>| {
+            let next = done.get(done.partition_point(|at| at <= moment))?;
             Some(Duration::from_millis(next.0.saturating_sub(moment.0)))
-        });
-        after.max()
+        };
+        let moments =
+            moments.iter().flat_map(|moment| self.done_at.values().filter_map(move |done| next(moment, done)));
+        moments.max()
     }
 }
 
@@ -79,7 +83,7 @@ impl Fleet {
     }
 
     async fn oldest_unfinished(&self) -> String {
-        for shard in 0..super::SHARDS {
+        for shard in 0..SHARDS {
             for run in self.store.active(darkroom_backend::Shard(shard)).await.unwrap().into_iter().take(1) {
                 let stored = self.load(run).await;
                 return format!("{run}: {:?} {:#?}; {:#?}", stored.run.head, stored.run.steps, self.events(run).await);
@@ -90,7 +94,7 @@ impl Fleet {
 
     /// Checks that each run completed, and did each of its steps exactly once.
     pub async fn verify_runs(&self, runs: &[RunId]) -> Verdict {
-        let mut verdict = Verdict { runs: 0, steps: 0, done_at: Vec::new(), stale: 0 };
+        let mut verdict = Verdict { runs: 0, steps: 0, done_at: BTreeMap::new(), slowest: Duration::ZERO, stale: 0 };
         let mut read = futures_util::stream::iter(runs)
             .map(async |&run| (run, self.load(run).await, self.events(run).await))
             .buffer_unordered(READS);
@@ -102,7 +106,7 @@ impl Fleet {
                 match &event.what {
                     What::StepCompleted { step, .. } => {
                         *completed.entry(step.to_string()).or_default() += 1;
-                        verdict.done_at.push(event.at);
+                        verdict.done_at.entry(run.shard(SHARDS)).or_default().push(event.at);
                     }
                     What::RunCompleted { .. } => ends += 1,
                     _ => {}
@@ -120,12 +124,15 @@ impl Fleet {
                 .map(|(path, _)| (path.to_string(), 1))
                 .collect();
             assert_eq!(completed, outcomes, "{run}: each step has one outcome and is told once");
+            let ended = stored.run.head.finished_at.unwrap();
+            let took = Duration::from_millis(ended.0.saturating_sub(stored.run.spec.created_at.0));
+            verdict.slowest = verdict.slowest.max(took);
             verdict.runs += 1;
             verdict.steps += completed.len();
             verdict.stale += stored.run.head.stale_reports;
         }
         assert_eq!(verdict.runs, runs.len());
-        verdict.done_at.sort();
+        verdict.done_at.values_mut().for_each(|done| done.sort());
         verdict
     }
 
