@@ -10,6 +10,7 @@ mod limits;
 mod queue;
 mod rabbit;
 mod redis;
+mod repeating;
 mod store;
 
 pub use artifacts::{ArtifactError, Artifacts, Details};
@@ -21,6 +22,7 @@ pub use embedded::{
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
 pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};
 pub use redis::{Prepared, RedisOptions, RedisStore};
+pub use repeating::Repeating;
 pub use store::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
     SavedRecord, Shard, Store, StoreError, StoredRun, Token,

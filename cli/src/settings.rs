@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 /// Everything that can be set. An unknown key is an error; what is not used yet is read and kept.
@@ -39,6 +40,9 @@ pub(crate) struct Settings {
     retry: Retry,
     /// The simulator that stands in for every provider.
     simulator: Option<String>,
+    /// What tests of the fleet do to a role; not for use.
+    #[serde(skip_serializing)]
+    pub(crate) test: Test,
 }
 
 /// Where artifacts are kept.
@@ -83,6 +87,16 @@ pub(crate) struct Provider {
 pub(crate) struct Workflows {
     /// A folder with workflow files.
     pub(crate) dir: Option<String>,
+}
+
+/// What tests of the fleet do to a role. Not shown, and not for use: both only do harm.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Test {
+    /// Where a coordinator ends itself, such as `committed:next:3`.
+    pub(crate) failpoint: Option<String>,
+    /// How many times everything that a role publishes is delivered.
+    pub(crate) deliver: Option<NonZeroU8>,
 }
 
 /// Where a server is.

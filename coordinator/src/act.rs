@@ -1,5 +1,6 @@
 //! What is done after a commit: publish its effects, then ack what led to it.
 
+use crate::failpoint::{Moment, crash};
 use darkroom_backend::{Delivery, Publication, Queue, QueueError};
 use darkroom_proto::{ErrorClass, Outcome, Report, RunId, StepError};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct Act<D> {
     pub(crate) performed: Vec<(RunId, u64)>,
     /// To be acked.
     pub(crate) deliveries: Vec<D>,
+    /// In tests: the process ends before the acks.
+    pub(crate) crashes: Option<Moment>,
 }
 
 /// What came of an act.
@@ -62,6 +65,9 @@ impl<D: Delivery> Act<D> {
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
             }
+        }
+        if let Some(moment) = self.crashes {
+            crash(moment);
         }
         for delivery in self.deliveries {
             if let Err(error) = delivery.ack().await {

@@ -1,6 +1,7 @@
 //! One batch: sorted by run, advanced, committed, and handed on to be performed.
 
 use crate::command::RunCommand;
+use crate::failpoint::{Failpoint, Moment, crash};
 use crate::outbox::Outbox;
 use crate::record::{RecordError, decode_run, encode_event, encode_head, step_field, summary};
 use crate::runs::Live;
@@ -60,6 +61,10 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
                 Err(error) => return Err(error),
             }
         }
+        let crashes = self.failpoint.as_mut().and_then(Failpoint::reached);
+        if crashes == Some(Moment::Committed) {
+            crash(Moment::Committed);
+        }
         // What belongs to a shard that was lost meanwhile goes back, to its next owner.
         let shards = self.shards;
         let ours = |delivery: &Q::Shard| match first_run(delivery.message()) {
@@ -67,7 +72,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             None => true,
         };
         let deliveries: Vec<Q::Shard> = deliveries.into_iter().filter(ours).collect();
-        if effects.publications.is_empty() {
+        if effects.publications.is_empty() && crashes.is_none() {
             for delivery in deliveries {
                 if let Err(error) = delivery.ack().await {
                     tracing::debug!(%error, "an ack was lost; the message comes again and changes nothing");
@@ -75,7 +80,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             }
             return Ok(());
         }
-        self.act(effects.publications, effects.performed, deliveries).await
+        self.act(effects.publications, effects.performed, deliveries, crashes).await
     }
 
     /// Sorts a batch by run.
@@ -327,6 +332,9 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
     fn committed(&mut self, id: RunId, version: u64, change: Change, effects: &mut Effects) {
         let Some(live) = self.runs.get_mut(id) else { return };
         live.version = version;
+        if let Some(failpoint) = &mut self.failpoint {
+            failpoint.saw(&change);
+        }
         let status = live.run.head.status;
         // What is to be gone on with is performed by the commit that goes on.
         if !change.effects.is_empty() && !change.more {

@@ -4,6 +4,7 @@ mod act;
 mod batch;
 mod command;
 mod desk;
+mod failpoint;
 mod look;
 mod outbox;
 mod ownership;
@@ -14,6 +15,7 @@ mod service;
 
 pub use command::RunCommand;
 pub use desk::{Desk, DeskError, Stored, Submission, open_run};
+pub use failpoint::{Failpoint, ParseFailpointError};
 pub use plans::{PlanError, Plans};
 pub use record::{RecordError, decode_event, decode_run};
 pub use service::{Coordinator, CoordinatorError, News};

@@ -6,6 +6,7 @@
 //! performed the next one is already decided on.
 
 use crate::act::{Act, Done};
+use crate::failpoint::{Failpoint, Moment};
 use crate::outbox::Outbox;
 use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
@@ -87,6 +88,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     /// For each line of workers: when the latest of the steps was sent that a worker reported on.
     pub(crate) reported: BTreeMap<(&'static str, bool), Timestamp>,
     looks: u32,
+    /// Where it ends itself, in tests.
+    pub(crate) failpoint: Option<Failpoint>,
 }
 
 /// Why the coordinator ended.
@@ -156,6 +159,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             next_act: 0,
             reported: BTreeMap::new(),
             looks: 0,
+            failpoint: None,
         }
     }
 
@@ -176,6 +180,11 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             begun.entry(run).or_default().insert(step);
         }
         Coordinator { begun, ..self }
+    }
+
+    /// Ends the process at this point, as a crash would: a setting of tests.
+    pub fn failing_at(self, failpoint: Failpoint) -> Coordinator<S, Q> {
+        Coordinator { failpoint: Some(failpoint), ..self }
     }
 
     /// Hears what happens from now on.
@@ -372,9 +381,10 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
         publications: Vec<Publication>,
         performed: Vec<(RunId, u64)>,
         deliveries: Vec<Q::Shard>,
+        crashes: Option<Moment>,
     ) -> Result<(), CoordinatorError> {
         self.next_act += 1;
-        let act = Act { number: self.next_act, publications, performed, deliveries };
+        let act = Act { number: self.next_act, publications, performed, deliveries, crashes };
         if self.queue.durable() {
             self.under_way.insert(act.number);
             self.acts.spawn(act.perform(self.queue.clone()));

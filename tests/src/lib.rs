@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 pub mod conformance;
+pub mod fleet;
 pub mod poll;
+pub mod proxy;
 pub mod sample;
 pub mod servers;

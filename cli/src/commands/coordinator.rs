@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use crate::fleet::{Fleet, POOLS, SHARDS};
 use crate::role::{RoleArgs, Stage};
-use darkroom_backend::{RabbitQueue, RedisStore, Role};
-use darkroom_coordinator::{Coordinator, Plans};
+use darkroom_backend::{Queue, RedisStore, Repeating, Role};
+use darkroom_coordinator::{Coordinator, Failpoint, Plans};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -24,16 +24,40 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stage = Stage::set(Role::Coordinator, &args.role)?;
     let name = stage.name.clone();
     let pools = POOLS.map(str::to_owned).to_vec();
+    let deliver = stage.settings.test.deliver;
+    let failpoint: Option<Failpoint> = match &stage.settings.test.failpoint {
+        Some(text) => Some(text.parse().map_err(|error| Failure::usage(format!("test.failpoint: {error}")))?),
+        None => None,
+    };
     let play = stage.play(pools, 0, move |fleet, stop| {
-        let coordinator = coordinator(&fleet, name.clone());
-        Ok(async move { coordinator.run(stop).await.map_err(Failure::from) })
+        let (name, failpoint) = (name.clone(), failpoint.clone());
+        Ok(async move {
+            let queue = fleet.queue.clone();
+            let ended = match deliver {
+                None => Box::pin(coordinator(&fleet, queue, name, failpoint).run(stop)).await,
+                Some(times) => {
+                    let queue = Repeating::new(queue, times);
+                    Box::pin(coordinator(&fleet, queue, name, failpoint).run(stop)).await
+                }
+            };
+            ended.map_err(Failure::from)
+        })
     });
     Box::pin(play).await
 }
 
 /// Decides about its share of the runs.
-fn coordinator(fleet: &Fleet, name: String) -> Coordinator<RedisStore, RabbitQueue> {
-    let (store, queue) = (fleet.store.store.clone(), fleet.queue.clone());
+fn coordinator<Q: Queue>(
+    fleet: &Fleet,
+    queue: Q,
+    name: String,
+    failpoint: Option<Failpoint>,
+) -> Coordinator<RedisStore, Q> {
+    let store = fleet.store.store.clone();
     let plans = Arc::new(Plans::new(store.clone()));
-    Coordinator::new(store, queue, plans, name).sharing(SHARDS)
+    let coordinator = Coordinator::new(store, queue, plans, name).sharing(SHARDS);
+    match failpoint {
+        Some(failpoint) => coordinator.failing_at(failpoint),
+        None => coordinator,
+    }
 }

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::fleet::{Fleet, POOLS, SHARDS};
 use crate::folder;
 use crate::role::{RoleArgs, Stage};
-use darkroom_backend::{RabbitQueue, RedisStore, Role};
+use darkroom_backend::{Queue, RedisStore, Repeating, Role};
 use darkroom_worker::{Routes, Workbench, Worker};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,22 +38,34 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let bench = Bench::new(&stage.name);
     let workbench = Arc::new(Workbench::new(artifacts, &bench.0, routes));
     let (name, served) = (stage.name.clone(), pools.clone());
+    let deliver = stage.settings.test.deliver;
     let play = stage.play(pools, slots, move |fleet, stop| {
-        let worker = worker(&fleet, name.clone(), served.clone(), slots.into(), workbench.clone());
-        Ok(async move { worker.run(stop).await.map_err(|error| fleet.broker_failed(error)) })
+        let (name, served, workbench) = (name.clone(), served.clone(), workbench.clone());
+        Ok(async move {
+            let queue = fleet.queue.clone();
+            let ended = match deliver {
+                None => Box::pin(worker(&fleet, queue, name, served, slots.into(), workbench).run(stop)).await,
+                Some(times) => {
+                    let queue = Repeating::new(queue, times);
+                    Box::pin(worker(&fleet, queue, name, served, slots.into(), workbench).run(stop)).await
+                }
+            };
+            ended.map_err(|error| fleet.broker_failed(error))
+        })
     });
     Box::pin(play).await
 }
 
 /// Does steps of these pools.
-fn worker(
+fn worker<Q: Queue>(
     fleet: &Fleet,
+    queue: Q,
     name: String,
     pools: Vec<String>,
     slots: usize,
     workbench: Arc<Workbench>,
-) -> Worker<RedisStore, RabbitQueue> {
-    Worker::new(fleet.store.store.clone(), fleet.queue.clone(), name, pools, slots, SHARDS, workbench)
+) -> Worker<RedisStore, Q> {
+    Worker::new(fleet.store.store.clone(), queue, name, pools, slots, SHARDS, workbench)
 }
 
 /// The folder for what is unfinished, of this process alone; removed when it ends.

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod artifacts;
+mod fleet_failpoints;
+mod fleet_load;
+mod fleet_roles;
+mod fleet_takeover;
 mod house;
 mod kill_store;
 mod pages;
