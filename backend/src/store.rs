@@ -203,6 +203,8 @@ pub struct Claim {
     pub worker: String,
     /// What the worker shows before it does what can't be undone.
     pub token: Token,
+    /// How often this attempt was claimed, this time included.
+    pub times: u32,
     /// When.
     pub since: Timestamp,
 }

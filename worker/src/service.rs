@@ -29,9 +29,12 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long steps may go on after the worker was told to stop; those that take longer are handed back.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// A step that was delivered this often without being reported on is held to be what kills its workers
-/// (LANGUAGE.md part 6).
-const DELIVERIES_MAX: u32 = 10;
+/// A step that comes back this often without being reported on may be what kills its workers: from then on it is claimed
+/// before it is begun, so that it can be told from those that only waited in the hands of a worker that was killed.
+const SUSPICIOUS_DELIVERIES: u32 = 2;
+
+/// An attempt that was begun this often under suspicion and never reported on is held to be what kills its workers.
+const CLAIMS_MAX: u32 = 10;
 
 /// Does the steps of some pools.
 #[derive(Debug)]
@@ -154,11 +157,8 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
             };
             let message = delivery.message();
             let span = tracing::info_span!("step", run = %message.run, step = %message.path, attempt = message.attempt);
-            let outcome = if delivery.delivery_count() >= DELIVERIES_MAX {
-                Some(Outcome::Failed(poison()))
-            } else {
-                self.attempt(message).instrument(span.clone()).await
-            };
+            let is_suspicious = delivery.delivery_count() >= SUSPICIOUS_DELIVERIES;
+            let outcome = self.attempt(message, is_suspicious).instrument(span.clone()).await;
             let Some(outcome) = outcome else {
                 // Somebody else has claimed the step since, and reports on it.
                 span.in_scope(|| tracing::info!("another worker has the step now"));
@@ -186,8 +186,12 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
     }
 
     /// One attempt of a step, within its time. A panic in it is its error. `None`: another worker has the step now.
-    async fn attempt(&self, message: &StepMessage) -> Option<Outcome> {
-        let token = if has_side_effects(message) { Some(self.claim(message).await) } else { None };
+    async fn attempt(&self, message: &StepMessage, is_suspicious: bool) -> Option<Outcome> {
+        let claims = has_side_effects(message) || is_suspicious;
+        let token = if claims { Some(self.claim(message).await) } else { None };
+        if is_suspicious && self.times_begun(message).await > CLAIMS_MAX {
+            return Some(Outcome::Failed(poison()));
+        }
         let outcome = {
             let work = self.work(message);
             tokio::pin!(work);
@@ -234,6 +238,13 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
                 }
             }
         }
+    }
+
+    /// How often this attempt was claimed; 0 while the store is away, which only keeps a suspicion from being confirmed.
+    async fn times_begun(&self, message: &StepMessage) -> u32 {
+        let claims = self.store.claims(message.run).await.unwrap_or_default();
+        let claim = claims.iter().find(|claim| claim.step == message.path && claim.generation == message.generation);
+        claim.map_or(0, |claim| claim.times)
     }
 
     async fn holds(&self, message: &StepMessage, token: Token) -> bool {
@@ -297,7 +308,7 @@ fn has_side_effects(message: &StepMessage) -> bool {
 fn poison() -> StepError {
     StepError::new(
         ErrorClass::WorkflowError,
-        format!("the step was given to a worker {DELIVERIES_MAX} times and none of them reported on it"),
+        format!("workers began the step {CLAIMS_MAX} times and none of them came to report on it"),
     )
     .code("poison")
     .advice("look at what the step is given; a smaller picture may help. Then resume the run")

@@ -39,8 +39,12 @@ impl Fleet {
     ) -> Token {
         self.last_token = (now.0 * 1_000).max(self.last_token + 1);
         let token = Token(self.last_token);
-        let claim = Claim { step: step.clone(), generation, attempt, worker: worker.to_owned(), token, since: now };
-        self.claims.entry(run).or_default().insert((step.clone(), generation), claim);
+        let claims = self.claims.entry(run).or_default();
+        let last = claims.get(&(step.clone(), generation)).filter(|last| last.attempt == attempt);
+        let times = last.map_or(1, |last| last.times.saturating_add(1));
+        let worker = worker.to_owned();
+        let claim = Claim { step: step.clone(), generation, attempt, worker, token, times, since: now };
+        claims.insert((step.clone(), generation), claim);
         token
     }
 

@@ -42,7 +42,7 @@ impl Inner {
     ) -> Result<Token, StoreError> {
         let claim = encoding::encode(&StoredClaim { attempt, worker: worker.to_owned() })?;
         let mut call = scripts::CLAIM.call(&[self.keys.run(run), self.keys.claims(run)], claim.len() + 600);
-        call.arg(field(step, generation)).arg(claim).arg(ms(LATE_CLAIMS_KEPT));
+        call.arg(field(step, generation)).arg(claim).arg(ms(LATE_CLAIMS_KEPT)).arg(attempt);
         self.lane(self.keys.shard_of(run)).send("a token", &call).await.map(Token)
     }
 
@@ -56,7 +56,7 @@ impl Inner {
         let mut get = ::redis::cmd("HGET");
         get.arg(self.keys.claims(run)).arg(field(step, generation));
         let claim: Option<Vec<u8>> = self.lane(self.keys.shard_of(run)).send("a claim", &get).await?;
-        Ok(claim.as_deref().and_then(split).is_some_and(|(held, _)| held == token))
+        Ok(claim.as_deref().and_then(split).is_some_and(|held| held.token == token))
     }
 
     pub(super) async fn claims(&self, run: RunId) -> Result<Vec<Claim>, StoreError> {
@@ -83,14 +83,22 @@ fn decode(field: &str, value: &[u8]) -> Result<Claim, StoreError> {
     let (step, generation) = field.rsplit_once('@').ok_or_else(|| corrupt("it has no generation"))?;
     let step = step.parse().map_err(|_| corrupt("it is of no step"))?;
     let generation = generation.parse().map_err(|_| corrupt("its generation is no number"))?;
-    let (token, stored) = split(value).ok_or_else(|| corrupt("it has no token"))?;
+    let Parts { token, times, stored } = split(value).ok_or_else(|| corrupt("it has no token"))?;
     let StoredClaim { attempt, worker } = encoding::decode("a claim", stored)?;
-    Ok(Claim { step, generation, attempt, worker, token, since: Timestamp(token.0 / 1_000) })
+    Ok(Claim { step, generation, attempt, worker, token, times, since: Timestamp(token.0 / 1_000) })
 }
 
-/// The token of a claim, and the rest.
-fn split(value: &[u8]) -> Option<(Token, &[u8])> {
-    let end = value.iter().position(|&byte| byte == b'|')?;
-    let token = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
-    Some((Token(token), &value[end + 1..]))
+/// A claim as it is stored.
+struct Parts<'a> {
+    token: Token,
+    times: u32,
+    stored: &'a [u8],
+}
+
+/// Takes a stored claim apart: token, attempt and times as text, then the rest, with `|` between them.
+fn split(value: &[u8]) -> Option<Parts<'_>> {
+    let mut parts = value.splitn(4, |&byte| byte == b'|');
+    let token = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+    let times = std::str::from_utf8(parts.nth(1)?).ok()?.parse().ok()?;
+    Some(Parts { token: Token(token), times, stored: parts.next()? })
 }

@@ -112,6 +112,7 @@ macro_rules! store_conformance {
                 who_leaves_is_no_member
                 members_are_sorted_and_of_one_role
                 the_last_claim_of_a_step_holds
+                claims_of_an_attempt_are_counted
                 claims_of_other_steps_and_generations_stand_for_themselves
                 tokens_differ_and_say_when
                 the_commit_that_ends_a_run_forgets_its_claims

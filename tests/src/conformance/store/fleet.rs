@@ -89,6 +89,18 @@ pub async fn the_last_claim_of_a_step_holds(subject: impl Subject) {
     assert_eq!((claim.worker.as_str(), claim.token), ("other", second));
 }
 
+/// A claim tells how often its attempt was claimed; another attempt begins at 1 again.
+pub async fn claims_of_an_attempt_are_counted(subject: impl Subject) {
+    let store = subject.store();
+    let (_, id) = with_run(&store, 1).await;
+    let step = StepPath::top("resize");
+    for (attempt, times) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)] {
+        store.claim(id, &step, 1, attempt, "w").await.unwrap();
+        let claims = store.claims(id).await.unwrap();
+        assert_eq!((claims[0].attempt, claims[0].times), (attempt, times));
+    }
+}
+
 /// Claims of other steps, generations and runs say nothing about each other; they come sorted by step.
 pub async fn claims_of_other_steps_and_generations_stand_for_themselves(subject: impl Subject) {
     let store = subject.store();
