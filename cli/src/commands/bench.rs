@@ -174,8 +174,10 @@ async fn on_fleet(what: What, settings: &Settings, place: &FleetPlace) -> Result
                 figures.of_limit = Some(p50 / limit.p50_ms);
             }
             None => {
-                figures.limit_steps_per_s = Some(limit.steps_per_s);
-                figures.of_limit = Some(figures.steps_per_s / limit.steps_per_s);
+                figures.limit_steps_per_s = Some(limit.each.steps_per_s);
+                figures.limit_batched_steps_per_s = Some(limit.together.steps_per_s);
+                figures.of_limit = Some(figures.steps_per_s / limit.each.steps_per_s);
+                figures.of_limit_batched = Some(figures.steps_per_s / limit.together.steps_per_s);
             }
         }
         figures.writes_per_s = Some(limit.writes_per_s);

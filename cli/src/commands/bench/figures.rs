@@ -35,14 +35,24 @@ pub(super) struct Figures {
     pub(super) seen_p50_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seen_p99_ms: Option<f64>,
-    /// What the servers alone allow, measured in the same run.
+    /// What the servers alone allow, measured in the same run: each message acked by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit_steps_per_s: Option<f64>,
+    /// The same with acks for many messages at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_batched_steps_per_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit_p50_ms: Option<f64>,
     /// The share of the limit that was reached; for a latency, how many times the limit it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) of_limit: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) of_limit_batched: Option<f64>,
+    /// The rate of the limit with acks for many messages at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batched_steps_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batched_cpu_ms_per_step: Option<f64>,
     /// How many messages were under way when the limit was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) in_flight: Option<usize>,

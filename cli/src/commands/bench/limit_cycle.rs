@@ -1,6 +1,5 @@
 //! Messages to an echo and back, over quorum queues.
 
-use super::folder::Folder;
 use super::limit_echo::publish;
 use crate::failure::Failure;
 use crate::settings::FleetPlace;
@@ -28,6 +27,15 @@ const PREFETCH: u16 = 2_048;
 /// How long a message may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// How messages are acked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acks {
+    /// Each by itself, as a simple client does.
+    Each,
+    /// As many together as there are, as ours does.
+    Together,
+}
+
 /// The queues, this end of them, and the echoes at the other one.
 pub(super) struct Cycle {
     steps: String,
@@ -36,9 +44,8 @@ pub(super) struct Cycle {
     back: Channel,
     consumer: Consumer,
     connections: [Connection; 2],
+    acks: Acks,
     echoes: Vec<Echo>,
-    /// Where the log of the echoes is.
-    _folder: Folder,
 }
 
 struct Echo(Child);
@@ -53,8 +60,7 @@ impl Drop for Echo {
 
 impl Cycle {
     /// Makes the queues and starts the echoes.
-    pub(super) async fn open(place: &FleetPlace) -> Result<Cycle, Failure> {
-        let folder = Folder::new()?;
+    pub(super) async fn open(place: &FleetPlace, acks: Acks) -> Result<Cycle, Failure> {
         let (publishing, consuming) = tokio::try_join!(connect(place), connect(place))?;
         let out = publishing.create_channel().await.map_err(broken)?;
         out.confirm_select(ConfirmSelectOptions::default()).await.map_err(broken)?;
@@ -72,7 +78,7 @@ impl Cycle {
         let consume = back.basic_consume(short(&replies), short("bench"), options, FieldTable::default());
         let consumer = consume.await.map_err(broken)?;
         let connections = [publishing, consuming];
-        let mut cycle = Cycle { steps, replies, out, back, consumer, connections, echoes: Vec::new(), _folder: folder };
+        let mut cycle = Cycle { steps, replies, out, back, consumer, connections, acks, echoes: Vec::new() };
         for _ in 0..ECHOES {
             cycle.echoes.push(cycle.start_echo()?);
         }
@@ -84,6 +90,7 @@ impl Cycle {
         let failed = |error: std::io::Error| Failure::other(format!("an echo can't be started: {error}"));
         let child = Command::new(std::env::current_exe().map_err(failed)?)
             .args(["bench", "limit-echo", &self.steps, &self.replies])
+            .args((self.acks == Acks::Together).then_some("--together"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -133,14 +140,20 @@ impl Cycle {
                 tag = take(&mut self.consumer), if sent > returned => {
                     let mut last = tag?;
                     returned += 1;
-                    while let Some(tag) = take(&mut self.consumer).now_or_never() {
+                    while self.acks == Acks::Together && let Some(tag) = take(&mut self.consumer).now_or_never() {
                         last = tag?;
                         returned += 1;
                     }
-                    self.back.basic_ack(last, BasicAckOptions { multiple: true }).await.map_err(broken)?;
+                    let multiple = self.acks == Acks::Together;
+                    self.back.basic_ack(last, BasicAckOptions { multiple }).await.map_err(broken)?;
                 }
             }
         }
+    }
+
+    /// The processes that send messages back.
+    pub(super) fn echoes(&self) -> impl Iterator<Item = u32> {
+        self.echoes.iter().map(|echo| echo.0.id())
     }
 
     /// Ends the echoes and removes the queues.

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 /// How many messages it takes before it has acked any.
 const PREFETCH: u16 = 512;
 
-/// How many messages are sent back together.
+/// How many messages are sent back together, if they are.
 const BATCH: usize = 64;
 
 /// Send messages back, for `bench limit`
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     from: String,
     /// The queue that they are sent to
     to: String,
+    /// Ack what was sent back together with what was sent before it
+    #[arg(long)]
+    together: bool,
 }
 
 /// Goes on until it is killed.
@@ -40,16 +43,20 @@ pub(super) async fn run(args: Args, place: &FleetPlace) -> Result<ExitCode, Fail
     let consume = channel.basic_consume(short(&args.from), short("echo"), options, FieldTable::default());
     let mut consumer = consume.await.map_err(broken)?;
     let mut sent = FuturesOrdered::new();
+    let (batch, ack) = match args.together {
+        true => (BATCH, BasicAckOptions { multiple: true }),
+        false => (1, BasicAckOptions::default()),
+    };
     loop {
         tokio::select! {
             biased;
             Some(tag) = sent.next(), if !sent.is_empty() => {
                 let mut last: u64 = tag?;
-                // In order, so that one ack is for all before it.
-                while let Some(Some(tag)) = sent.next().now_or_never() {
+                // In order, so that one ack may be for all before it.
+                while args.together && let Some(Some(tag)) = sent.next().now_or_never() {
                     last = tag?;
                 }
-                channel.basic_ack(last, BasicAckOptions { multiple: true }).await.map_err(broken)?;
+                channel.basic_ack(last, ack).await.map_err(broken)?;
             }
             delivery = consumer.next() => {
                 let mut bodies = Vec::new();
@@ -60,7 +67,7 @@ pub(super) async fn run(args: Args, place: &FleetPlace) -> Result<ExitCode, Fail
                     let delivery = delivery.map_err(broken)?;
                     tag = delivery.delivery_tag;
                     bodies.push(delivery.data);
-                    next = if bodies.len() < BATCH { consumer.next().now_or_never() } else { None };
+                    next = if bodies.len() < batch { consumer.next().now_or_never() } else { None };
                 }
                 sent.push_back(send_back(out.clone(), args.to.clone(), bodies, tag));
             }
