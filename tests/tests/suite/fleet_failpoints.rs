@@ -73,7 +73,10 @@ async fn recover(struck: Struck) {
     successor.ready().await;
     fleet.all_ended(FINISH_MAX).await;
     let effects = successor.metric("darkroom_coordinator_taken_over_effects_total");
-    println!("{what}: {effects} effects were performed by the successor, all ended after {:.1?}", since.elapsed());
+    #[allow(clippy::print_stdout, reason = "what was done is told with the test")]
+    {
+        println!("{what}: {effects} effects were performed by the successor, all ended after {:.1?}", since.elapsed());
+    }
     assert!(effects > 0.0, "{what}: the successor found nothing to perform");
     for run in &runs {
         assert_eq!(fleet.load(*run).await.run.head.status, RunStatus::Completed, "{what}: {run}");
