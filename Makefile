@@ -19,7 +19,7 @@ STEPS := fetch fmt lint docs doctest deny readme examples
 # With these, cargo chooses the same features of dependencies for every step, so that nothing is built twice.
 ALL := --workspace --all-targets --locked
 
-.PHONY: help test $(STEPS) build unit docs-generate golden bench
+.PHONY: help test $(STEPS) build unit docs-generate golden bench faults
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ readme: ## The commands of the README, the tutorial and the how-to pages, in a c
 
 examples: build ## Every workflow in workflows/
 	workflows/run-all "$(TARGET)/debug/darkroom"
+
+faults: build ## A fleet under load while everything is killed, stopped and cut off, in the long forms; prints a table
+	@.ci/faults
 
 docs-generate: ## Write the generated pages of docs/ anew
 	cargo run --quiet --locked -- docs docs/src/reference

@@ -11,6 +11,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How many steps each run has.
+const STEPS: u32 = 5;
+
 /// How many runs are kept unfinished.
 const AHEAD: usize = 100;
 
@@ -57,7 +60,7 @@ impl Ordeal {
         let fleet = Arc::new(fleet);
         let row = Row { scenario, planned, done: 0, found: None };
         let began = Instant::now();
-        let load = Load::start(&fleet, &Workflow::pipeline(5, Duration::from_millis(20)), AHEAD).await;
+        let load = Load::start(&fleet, &Workflow::pipeline(STEPS, Duration::from_millis(20)), AHEAD).await;
         poll::until("the first runs are done", async || {
             fleet.unfinished().await.is_ok_and(|unfinished| load.handed_in() > unfinished + 20)
         })
@@ -89,6 +92,7 @@ impl Ordeal {
         let verdict = self.fleet.verify_runs(&runs).await;
         self.fleet.leaves_nothing(roles).await;
         assert!(self.strikes >= self.row.planned, "{} strikes of {} happened", self.strikes, self.row.planned);
+        assert_eq!(verdict.steps, verdict.runs * STEPS as usize);
         let resumed = verdict.resumed_after(&self.moments);
         self.row.found = Some((verdict, wall, resumed));
         if let Some(fleet) = Arc::into_inner(self.fleet) {

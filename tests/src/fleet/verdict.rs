@@ -84,7 +84,7 @@ impl Fleet {
 
     async fn oldest_unfinished(&self) -> String {
         for shard in 0..SHARDS {
-            for run in self.store.active(darkroom_backend::Shard(shard)).await.unwrap().into_iter().take(1) {
+            if let Some(run) = self.store.active(darkroom_backend::Shard(shard)).await.unwrap().first().copied() {
                 let stored = self.load(run).await;
                 return format!("{run}: {:?} {:#?}; {:#?}", stored.run.head, stored.run.steps, self.events(run).await);
             }

@@ -10,6 +10,9 @@ use darkroom_tests::servers::redis::RedisServer;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// An exchange, a key, a version, a body, and the cause that the message must be dead of.
+type Planted<'a> = (&'a str, &'a str, Option<i32>, &'a [u8], &'a str);
+
 /// How long a role may drain.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
 
@@ -76,7 +79,7 @@ async fn what_nobody_can_read_ends_with_the_dead_while_a_run_completes_beside_it
     let broker = fleet.broker().await;
     let run = fleet.submit(&Workflow::pipeline(5, Duration::from_millis(50)), Map::new()).await;
     let too_large = vec![0; 300 << 10];
-    let planted: [(&str, &str, Option<i32>, &[u8], &str); 7] = [
+    let planted: [Planted; 7] = [
         ("steps", "image", Some(1), b"\xc1 no MessagePack", "malformed"),
         ("steps", "image", Some(99), b"\x80", "unknown version 99"),
         ("steps", "api", None, b"\x80", "no version"),

@@ -4,9 +4,12 @@
 
 mod artifacts;
 mod fleet_failpoints;
+mod fleet_fairness;
+mod fleet_fencing;
 mod fleet_load;
 mod fleet_roles;
 mod fleet_takeover;
+mod fleet_workflows;
 mod house;
 mod kill_store;
 mod pages;
