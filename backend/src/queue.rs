@@ -68,6 +68,10 @@ pub trait Delivery: Send + 'static {
         0
     }
 
+    /// Says that the work for it is done and only its outcome is on its way. A queue that gives out some in advance goes
+    /// by how long work takes, and not by how long it is until the ack.
+    fn worked(&mut self) {}
+
     /// Says that it is dealt with: everything that follows from it is durable.
     fn ack(self) -> impl Future<Output = Result<(), QueueError>> + Send;
 }

@@ -96,6 +96,8 @@ pub struct Health {
 #[derive(Debug, Clone)]
 pub struct RabbitQueue {
     shared: Arc<Shared>,
+    /// Which of those it is that take messages of shards here.
+    taker: u8,
     /// The last clone that is dropped ends the connection.
     _open: Arc<DropGuard>,
 }
@@ -151,7 +153,13 @@ impl RabbitQueue {
             options,
         });
         shared.tasks.spawn(connection::supervise(Arc::clone(&shared)));
-        RabbitQueue { shared, _open: Arc::new(stop.drop_guard()) }
+        RabbitQueue { shared, taker: 0, _open: Arc::new(stop.drop_guard()) }
+    }
+
+    /// The same queue for one of several that take messages of shards, each of its own: what is consumed is what all of
+    /// them asked for last.
+    pub fn taker(&self, taker: u8) -> RabbitQueue {
+        RabbitQueue { taker, ..self.clone() }
     }
 
     /// Declares exchanges and queues, and says which of them this queue found at first and which it made. Declaring
@@ -249,7 +257,7 @@ impl Queue for RabbitQueue {
     }
 
     async fn take_shard(&self, shards: &[Shard], max: usize) -> Result<Vec<Self::Shard>, QueueError> {
-        let taken = self.shared.hub.take_shard(shards, max).await;
+        let taken = self.shared.hub.take_shard(self.taker, shards, max).await;
         Ok(taken.into_iter().map(delivery::Received::take).collect())
     }
 

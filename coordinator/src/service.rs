@@ -320,7 +320,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
                 Err(error) => return Err(error),
             }
         }
-        metrics::gauge!("darkroom_coordinator_shards").set(self.tenures.len() as f64);
+        metrics::gauge!("darkroom_coordinator_shards", "owner" => self.owner.clone()).set(self.tenures.len() as f64);
         Ok(())
     }
 

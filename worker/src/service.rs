@@ -145,7 +145,7 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
                 () = stop.cancelled() => return Ok(()),
                 taken = self.queue.take_step(&self.pools) => taken,
             };
-            let delivery = match taken {
+            let mut delivery = match taken {
                 Ok(Some(delivery)) => delivery,
                 Ok(None) => return Ok(()),
                 Err(error) if !self.queue.durable() => return Err(error),
@@ -176,6 +176,7 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
                 outcome,
             };
             if self.queue.durable() {
+                delivery.worked();
                 outgoing.send(report, delivery).await;
             } else {
                 // In memory it is done in less time than handing it to another task takes.

@@ -5,6 +5,7 @@ use super::gauge::Gauge;
 use super::hub::Hub;
 use crate::{Delivery, QueueError};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A message that was taken from a [`RabbitQueue`](crate::RabbitQueue).
@@ -32,6 +33,8 @@ pub(super) struct Ticket {
     hub: Arc<Hub>,
     tag: u64,
     taken: Option<Instant>,
+    /// How long the work took, once it is done.
+    took: Option<Duration>,
     settled: bool,
 }
 
@@ -42,16 +45,16 @@ impl Ticket {
             gauge.arrived();
         }
         let (acker, gauge, hub) = (Arc::clone(acker), gauge.cloned(), Arc::clone(hub));
-        Self { acker, gauge, hub, tag, taken: None, settled: false }
+        Self { acker, gauge, hub, tag, taken: None, took: None, settled: false }
     }
 
     pub(super) fn ack(mut self) {
         self.settled = true;
         self.acker.ack(self.tag);
-        self.leave(self.taken.map(|taken| taken.elapsed()));
+        self.leave(self.took.or_else(|| self.taken.map(|taken| taken.elapsed())));
     }
 
-    fn leave(&self, took: Option<std::time::Duration>) {
+    fn leave(&self, took: Option<Duration>) {
         if self.gauge.as_ref().is_some_and(|gauge| gauge.left(took)) {
             self.hub.look_at_consumers();
         }
@@ -88,6 +91,11 @@ impl<M: Send + 'static> Delivery for RabbitDelivery<M> {
 
     fn delivery_count(&self) -> u32 {
         self.received.delivery_count
+    }
+
+    fn worked(&mut self) {
+        let ticket = &mut self.received.ticket;
+        ticket.took = ticket.taken.map(|taken| taken.elapsed());
     }
 
     async fn ack(self) -> Result<(), QueueError> {

@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Steps that are done within this are quick: many of them have to be under way to keep a worker busy.
-const QUICK: Duration = Duration::from_millis(25);
+/// Steps whose work takes no longer than this are quick: many of them have to be here to keep a worker busy.
+const QUICK: Duration = Duration::from_millis(5);
 /// Steps that take longer are slow: what one worker holds, another one could do.
-const SLOW: Duration = Duration::from_millis(50);
+const SLOW: Duration = Duration::from_millis(15);
 /// So many steps are looked at before anything is said about them.
 const SAMPLES_MIN: u32 = 8;
 /// How much a new figure counts in the moving average, as one part of so many.

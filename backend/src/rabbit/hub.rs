@@ -38,7 +38,8 @@ struct Lines {
     blocked: bool,
     pools: Vec<Pool>,
     shards: BTreeMap<Shard, VecDeque<Received<ShardMessage>>>,
-    wanted_shards: BTreeSet<Shard>,
+    /// The shards that each taker asked for last.
+    wanted_shards: BTreeMap<u8, BTreeSet<Shard>>,
     /// Which of its pools or shards a taker looks at first; moves on, so that none of them starves.
     turn: usize,
 }
@@ -96,13 +97,14 @@ impl Hub {
         self.take(|lines| lines.take_step(pools, &self.wanted)).await
     }
 
-    /// Waits for messages of these shards, which become those that are consumed; none, when the queue is closed.
-    pub(super) async fn take_shard(&self, shards: &[Shard], max: usize) -> Vec<Received<ShardMessage>> {
+    /// Waits for messages of these shards, which become those that are consumed for this taker; none, when the queue is
+    /// closed.
+    pub(super) async fn take_shard(&self, taker: u8, shards: &[Shard], max: usize) -> Vec<Received<ShardMessage>> {
         let want = shards.iter().copied().collect::<BTreeSet<Shard>>();
         {
             let mut lines = self.lines();
-            if lines.wanted_shards != want {
-                lines.wanted_shards = want;
+            if lines.wanted_shards.get(&taker) != Some(&want) {
+                lines.wanted_shards.insert(taker, want);
                 self.wanted.notify_one();
             }
         }
@@ -168,9 +170,9 @@ impl Hub {
         self.lines().pools.iter().map(|pool| pool.name.clone()).collect()
     }
 
-    /// The shards of the last take.
+    /// The shards of the last take of each taker.
     pub(super) fn wanted_shards(&self) -> BTreeSet<Shard> {
-        self.lines().wanted_shards.clone()
+        self.lines().all_wanted_shards()
     }
 
     /// Says what is known of the first lane of a pool.
@@ -184,7 +186,7 @@ impl Hub {
     pub(super) fn give_back_shard(&self, shard: Shard) {
         let dropped = {
             let mut lines = self.lines();
-            if lines.wanted_shards.contains(&shard) { None } else { lines.shards.remove(&shard) }
+            if lines.all_wanted_shards().contains(&shard) { None } else { lines.shards.remove(&shard) }
         };
         drop(dropped);
     }
@@ -259,6 +261,10 @@ impl Hub {
 }
 
 impl Lines {
+    fn all_wanted_shards(&self) -> BTreeSet<Shard> {
+        self.wanted_shards.values().flatten().copied().collect()
+    }
+
     fn take_step(&mut self, pools: &[String], wanted: &Notify) -> Look<Received<StepMessage>> {
         if self.closed {
             return Look::Closed;

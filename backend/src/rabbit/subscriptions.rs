@@ -16,8 +16,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How many more steps are taken in advance from a queue whose steps are quick.
-const PREFETCH_QUICK: u16 = 64;
+/// How many more steps are taken in advance from a queue whose steps are quick: what is done in the time that the broker
+/// takes to confirm a report, which is tens of milliseconds when it is busy.
+const PREFETCH_QUICK: u16 = 256;
 /// How many messages of a shard are taken in advance: a batch of its owner.
 const PREFETCH_SHARD: u16 = 512;
 /// After steps were slow, it takes so long until they may count as quick again. What is given back then counts as a

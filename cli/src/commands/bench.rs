@@ -208,7 +208,10 @@ async fn in_one_process(what: What, settings: &Settings) -> Result<Figures, Fail
         _ => false,
     };
     if of_a_fleet {
-        settings.fleet_for("bench` with --attach, --limit, --at-least or --verify, `darkroom bench")?;
+        let flags = "--attach, --limit, --at-least and --verify are for a fleet, and none is set";
+        return Err(
+            Failure::usage(flags).advice("set DARKROOM__BROKER__URL and DARKROOM__STORE__URL, or leave them out")
+        );
     }
     let folder = Folder::new()?;
     let artifacts = Artifacts::open(&folder.0.join("artifacts"))?;

@@ -3,10 +3,12 @@
 use crate::failure::Failure;
 use crate::fleet::{Fleet, POOLS, SHARDS};
 use crate::role::{RoleArgs, Stage};
-use darkroom_backend::{Queue, RedisStore, Repeating, Role};
-use darkroom_coordinator::{Coordinator, Failpoint, Plans};
+use darkroom_backend::{Queue, QueueError, Repeating, Role};
+use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Take part in a fleet: decide what happens next in its runs
 #[derive(Debug, clap::Args)]
@@ -32,12 +34,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let play = stage.play(pools, 0, move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
         Ok(async move {
-            let queue = fleet.queue.clone();
+            let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => Box::pin(coordinator(&fleet, queue, name, failpoint).run(stop)).await,
+                None => Box::pin(decide(&fleet, queues.collect(), &name, failpoint, stop)).await,
                 Some(times) => {
-                    let queue = Repeating::new(queue, times);
-                    Box::pin(coordinator(&fleet, queue, name, failpoint).run(stop)).await
+                    let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
+                    Box::pin(decide(&fleet, queues, &name, failpoint, stop)).await
                 }
             };
             ended.map_err(Failure::from)
@@ -46,18 +48,38 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Box::pin(play).await
 }
 
-/// Decides about its share of the runs.
-fn coordinator<Q: Queue>(
+/// How many loops decide, each about shards of its own: while one waits for the store the other goes on.
+const DECIDERS: u8 = 2;
+
+/// Decides about this process' share of the runs, until told to stop.
+async fn decide<Q: Queue>(
     fleet: &Fleet,
-    queue: Q,
-    name: String,
+    queues: Vec<Q>,
+    name: &str,
     failpoint: Option<Failpoint>,
-) -> Coordinator<RedisStore, Q> {
+    stop: CancellationToken,
+) -> Result<(), CoordinatorError> {
+    let stop = stop.child_token();
     let store = fleet.store.store.clone();
     let plans = Arc::new(Plans::new(store.clone()));
-    let coordinator = Coordinator::new(store, queue, plans, name).sharing(SHARDS);
-    match failpoint {
-        Some(failpoint) => coordinator.failing_at(failpoint),
-        None => coordinator,
+    let mut deciding = JoinSet::new();
+    for (number, queue) in queues.into_iter().enumerate() {
+        let owner = format!("{name}.{}", number + 1);
+        let mut coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner).sharing(SHARDS);
+        if let Some(failpoint) = failpoint.clone() {
+            coordinator = coordinator.failing_at(failpoint);
+        }
+        deciding.spawn(coordinator.run(stop.clone()));
     }
+    let mut outcome = Ok(());
+    while let Some(ended) = deciding.join_next().await {
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => Err(QueueError::Unavailable(format!("deciding broke: {error}")).into()),
+        };
+        // If one can't go on, none does: the role begins again with all of them.
+        stop.cancel();
+        outcome = outcome.and(ended);
+    }
+    outcome
 }

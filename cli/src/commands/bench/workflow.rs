@@ -52,9 +52,7 @@ pub(super) fn fan_out(name: &str, step_time: Duration) -> String {
 /// The same, and behind it a step that gets all results.
 pub(super) fn fan_out_and_in(name: &str, step_time: Duration) -> String {
     let mut text = fan_out(name, step_time);
-    text.push_str(
-        "  - { id: join, uses: noop, needs: each, with: { data: \"${{ steps.each.results | length }}\" } }\n",
-    );
+    text.push_str("  - { id: join, uses: noop, needs: each, with: { data: \"${{ steps.each.results }}\" } }\n");
     text
 }
 
