@@ -233,6 +233,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             while self.repairs.try_join_next().is_some() {}
             let deliveries = if self.own.is_empty() {
                 let shards: Vec<Shard> = self.tenures.keys().copied().collect();
+                let takes = !shards.is_empty() || self.queue.durable();
                 let tidies = self.acts.is_empty() && !self.performed.is_empty();
                 tokio::select! {
                     biased;
@@ -246,11 +247,13 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
                         self.acted(done)?;
                         continue;
                     }
-                    _ = looks.tick(), if self.queue.durable() => {
-                        self.look().await;
+                    // Without shards there is nothing to look at, and a store that is away must not keep this from saying so.
+                    _ = looks.tick(), if self.queue.durable() && !shards.is_empty() => {
+                        unless_lost(ownership, self.tenures.clone(), self.look()).await;
                         continue;
                     }
-                    taken = self.queue.take_shard(&shards, BATCH_MAX), if !shards.is_empty() => match taken {
+                    // Without shards it takes nothing, but a durable queue must hear that none is wanted any more.
+                    taken = self.queue.take_shard(&shards, BATCH_MAX), if takes => match taken {
                         Ok(deliveries) if deliveries.is_empty() => return Ok(()),
                         Ok(deliveries) => deliveries,
                         Err(error) if self.is_shared => {
@@ -261,7 +264,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
                         Err(error) => return Err(error.into()),
                     },
                     () = tokio::time::sleep(TIDY_AFTER), if tidies => {
-                        self.tidy().await;
+                        unless_lost(ownership, self.tenures.clone(), self.tidy()).await;
                         continue;
                     }
                     // Last: what has arrived is dealt with first.
@@ -272,7 +275,18 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             } else {
                 Vec::new()
             };
-            self.batch(deliveries).await?;
+            let outcome = unless_lost(ownership, self.tenures.clone(), self.batch(deliveries)).await;
+            match outcome {
+                Some(outcome) => outcome?,
+                None => {
+                    tracing::warn!("a shard was lost while a batch was under way: the batch is given back");
+                    // What the batch had come to is not known: what is still owned here is begun anew from the store.
+                    for shard in self.tenures.keys().copied().collect::<Vec<_>>() {
+                        self.drop_shard(shard);
+                    }
+                    continue;
+                }
+            }
             while self.acts.len() >= ACTS_MAX {
                 if let Some(done) = self.acts.join_next().await {
                     self.acted(done)?;
@@ -466,5 +480,24 @@ async fn repair<S: Store>(store: S, shard: Shard) {
         Err(error) => {
             tracing::debug!(shard = shard.0, %error, "lists could not be repaired; the next owner tries again")
         }
+    }
+}
+
+/// Does something that asks the store, unless one of the ownerships ends meanwhile: while the store is away that takes long,
+/// and what is held here of the shard is the next owner's.
+async fn unless_lost<T>(
+    ownership: &Ownership,
+    tenures: BTreeMap<Shard, Epoch>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut owned = ownership.owned.clone();
+    // That a shard is to be handed back is no end of its ownership.
+    let is_lost = |owned: &Owned| {
+        tenures.iter().any(|(shard, epoch)| owned.get(shard).is_none_or(|tenure| tenure.epoch != *epoch))
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        Ok(_) = owned.wait_for(is_lost) => None,
     }
 }

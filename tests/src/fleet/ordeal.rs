@@ -42,6 +42,7 @@ pub struct Ordeal {
     began: Instant,
     strikes: u32,
     moments: Vec<Timestamp>,
+    resumes_within: Option<Duration>,
     row: Row,
 }
 
@@ -57,15 +58,20 @@ struct Row {
 impl Ordeal {
     /// Begins the load, and waits until the fleet is at work. So many strikes are planned.
     pub async fn begin(scenario: &'static str, planned: u32, fleet: Fleet) -> Ordeal {
+        Ordeal::begin_ahead(scenario, planned, fleet, AHEAD).await
+    }
+
+    /// The same, with so many runs unfinished at once.
+    pub async fn begin_ahead(scenario: &'static str, planned: u32, fleet: Fleet, ahead: usize) -> Ordeal {
         let fleet = Arc::new(fleet);
         let row = Row { scenario, planned, done: 0, found: None };
         let began = Instant::now();
-        let load = Load::start(&fleet, &Workflow::pipeline(STEPS, Duration::from_millis(20)), AHEAD).await;
+        let load = Load::start(&fleet, &Workflow::pipeline(STEPS, Duration::from_millis(20)), ahead).await;
         poll::until("the first runs are done", async || {
             fleet.unfinished().await.is_ok_and(|unfinished| load.handed_in() > unfinished + 20)
         })
         .await;
-        Ordeal { fleet, load, began, strikes: 0, moments: Vec::new(), row }
+        Ordeal { fleet, load, began, strikes: 0, moments: Vec::new(), resumes_within: None, row }
     }
 
     /// To be called just before a strike: it only counts while there is work to disturb.
@@ -81,6 +87,11 @@ impl Ordeal {
         self.moments.push(Clock::system().now());
     }
 
+    /// Each shard must have its next step done so soon after it may.
+    pub fn must_resume_within(&mut self, time: Duration) {
+        self.resumes_within = Some(time);
+    }
+
     /// Ends the load, waits for all of it, and checks that nothing was lost or done twice and nothing lies about.
     pub async fn end(mut self, roles: Vec<Role>) -> Verdict {
         if is_long() {
@@ -94,6 +105,9 @@ impl Ordeal {
         assert!(self.strikes >= self.row.planned, "{} strikes of {} happened", self.strikes, self.row.planned);
         assert_eq!(verdict.steps, verdict.runs * STEPS as usize);
         let resumed = verdict.resumed_after(&self.moments);
+        if let (Some(max), Some(resumed)) = (self.resumes_within, resumed) {
+            assert!(resumed < max, "a shard had nothing done for {resumed:?}");
+        }
         self.row.found = Some((verdict, wall, resumed));
         if let Some(fleet) = Arc::into_inner(self.fleet) {
             fleet.remove().await;

@@ -24,6 +24,8 @@ pub struct Verdict {
     pub done_at: BTreeMap<u16, Vec<Timestamp>>,
     /// How long the slowest run took, from when it was handed in.
     pub slowest: Duration,
+    /// How long it took until a run was started, from when it was handed in; the longest.
+    pub slowest_start: Duration,
     /// How many reports were ignored because their step had ended.
     pub stale: u32,
 }
@@ -94,7 +96,14 @@ impl Fleet {
 
     /// Checks that each run completed, and did each of its steps exactly once.
     pub async fn verify_runs(&self, runs: &[RunId]) -> Verdict {
-        let mut verdict = Verdict { runs: 0, steps: 0, done_at: BTreeMap::new(), slowest: Duration::ZERO, stale: 0 };
+        let mut verdict = Verdict {
+            runs: 0,
+            steps: 0,
+            done_at: BTreeMap::new(),
+            slowest: Duration::ZERO,
+            slowest_start: Duration::ZERO,
+            stale: 0,
+        };
         let mut read = futures_util::stream::iter(runs)
             .map(async |&run| (run, self.load(run).await, self.events(run).await))
             .buffer_unordered(READS);
@@ -109,6 +118,10 @@ impl Fleet {
                         verdict.done_at.entry(run.shard(SHARDS)).or_default().push(event.at);
                     }
                     What::RunCompleted { .. } => ends += 1,
+                    What::RunStarted => {
+                        let waited = event.at.0.saturating_sub(stored.run.spec.created_at.0);
+                        verdict.slowest_start = verdict.slowest_start.max(Duration::from_millis(waited));
+                    }
                     _ => {}
                 }
             }
