@@ -246,6 +246,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
         for is_last_try in [false, true] {
             let Some(mut live) = self.take(id).await? else { return Ok(None) };
             self.note_reports(&live, &input.events);
+            live.run.make_room(self.slots);
             let events = input.events.clone();
             let stale = live.run.head.stale_reports;
             let advanced = catch_unwind(AssertUnwindSafe(|| {

@@ -2,7 +2,7 @@
 
 use crate::runs::Live;
 use crate::service::{Coordinator, CoordinatorError};
-use darkroom_backend::{Queue, Role, Shard, Store};
+use darkroom_backend::{Member, Queue, Role, Shard, Store};
 use darkroom_engine::{Event, Overdue, line, overdue};
 use darkroom_proto::{Duration, RunId, StepPath, Timestamp};
 use futures_util::future::join_all;
@@ -25,6 +25,7 @@ struct Sight {
 impl<S: Store, Q: Queue> Coordinator<S, Q> {
     /// Finds the runs that are due, and tells itself what became of their steps.
     pub(crate) async fn look_around(&mut self) -> Result<(), CoordinatorError> {
+        self.slots = slots(&self.store.members(Role::Worker).await?);
         let now = self.store.now().await?;
         let shards: Vec<Shard> = self.tenures.keys().copied().collect();
         let asked = join_all(shards.iter().map(|shard| self.store.due(*shard, now, DUE_MAX))).await;
@@ -101,5 +102,42 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             let latest = self.reported.entry(line).or_insert(watch.sent_at);
             *latest = (*latest).max(watch.sent_at);
         }
+    }
+}
+
+/// How many slots the workers of the widest pool have together, by what they say of themselves.
+fn slots(workers: &[Member]) -> u32 {
+    let mut of_pool: BTreeMap<String, u32> = BTreeMap::new();
+    for worker in workers {
+        let Ok(said) = serde_json::from_slice::<Said>(&worker.info) else { continue };
+        for pool in said.pools {
+            let slots = of_pool.entry(pool).or_default();
+            *slots = slots.saturating_add(said.slots);
+        }
+    }
+    of_pool.into_values().max().unwrap_or_default()
+}
+
+/// What a worker says of itself.
+#[derive(Debug, serde::Deserialize)]
+struct Said {
+    pools: Vec<String>,
+    slots: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_added_up_by_pool_and_the_widest_counts() {
+        let worker = |info: &str| Member { id: info.into(), info: info.into() };
+        let workers = [
+            worker(r#"{"pools": ["api", "image"], "slots": 4}"#),
+            worker(r#"{"pools": ["image"], "slots": 8}"#),
+            worker("of another release"),
+        ];
+        assert_eq!(slots(&workers), 12);
+        assert_eq!(slots(&[]), 0);
     }
 }

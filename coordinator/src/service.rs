@@ -88,6 +88,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     /// For each line of workers: when the latest of the steps was sent that a worker reported on.
     pub(crate) reported: BTreeMap<(&'static str, bool), Timestamp>,
     looks: u32,
+    /// How many slots the workers of the widest pool have together.
+    pub(crate) slots: u32,
     /// Where it ends itself, in tests.
     pub(crate) failpoint: Option<Failpoint>,
 }
@@ -159,6 +161,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             next_act: 0,
             reported: BTreeMap::new(),
             looks: 0,
+            slots: 0,
             failpoint: None,
         }
     }

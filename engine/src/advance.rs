@@ -441,7 +441,7 @@ impl Turn<'_> {
             if self.run.head.status.is_terminal() || self.is_stopping() {
                 return;
             }
-            if self.run.head.in_flight >= self.run.head.window {
+            if self.run.head.in_flight >= self.run.head.window.max(self.run.room) {
                 return;
             }
             let next_fan = if self.run.ready.is_empty() { self.fan_with_room() } else { None };

@@ -305,13 +305,18 @@ pub struct Run {
     pub(crate) expansions: BTreeMap<StepPath, Arc<Expansion>>,
     /// It was restored, and its expansions are not known again yet.
     pub(crate) is_restored: bool,
+    /// How many undone steps there is room for at least, however slow they are.
+    pub(crate) room: u32,
 }
 
-/// The narrowest window of undone steps.
+/// The narrowest window of undone steps, where there are few slots.
 pub const WINDOW_MIN: u32 = 8;
 
 /// The widest, for steps that take next to no time.
 pub const WINDOW_MAX: u32 = 256;
+
+/// The most room that slow steps get, however many slots there are.
+const ROOM_MAX: u32 = 4_096;
 
 /// A step that ends sooner than this after its dispatch widens the window.
 pub(crate) const QUICK: Duration = Duration(5);
@@ -343,6 +348,7 @@ impl Run {
             fans: Vec::new(),
             expansions: BTreeMap::new(),
             is_restored: false,
+            room: WINDOW_MIN,
         }
     }
 
@@ -374,6 +380,12 @@ impl Run {
             .collect();
         fans.sort();
         self.fans = fans.into_iter().map(|(.., path)| path.clone()).collect();
+    }
+
+    /// Says how many slots the workers have: twice as many of its steps may be undone, so that none of them waits for the
+    /// next one.
+    pub fn make_room(&mut self, slots: u32) {
+        self.room = slots.saturating_mul(2).clamp(WINDOW_MIN, ROOM_MAX);
     }
 
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.

@@ -49,7 +49,7 @@ fn a_hard_error_is_tried_once_and_a_retryable_one_again_after_its_delay() {
 #[test]
 fn the_first_retry_waits_about_a_second_unless_told_otherwise() {
     let folder = Folder::new();
-    folder.write("usual.yaml", "workflow: usual\nsteps:\n  - uses: fail\n    with: {class: rate_limit, times: 1}\n");
+    folder.write("usual.yaml", "workflow: usual\nsteps:\n  - uses: fail\n    with: {class: network, times: 1}\n");
     folder.run(&["run", "usual.yaml"]).expect(0).says(&["again in"]);
     let shown = folder.run(&["show", "usual", "-o", "json"]).expect(0).json();
     assert_eq!(shown["steps"][0]["attempts"], 2);

@@ -93,7 +93,8 @@ impl Folder {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     open.push(path);
-                } else {
+                } else if path.is_file() {
+                    // A socket, which a process that was killed leaves behind, can't be read.
                     let shown = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                     found.insert(shown, fs::read(&path).unwrap());
                 }

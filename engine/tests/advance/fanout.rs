@@ -394,3 +394,17 @@ fn a_wide_fan_out_of_skipped_items_goes_on_in_several_rounds() {
     assert_eq!(world.run_status(), RunStatus::Completed);
     assert_eq!(world.data("after"), json!([2_000, 1, 1_999, 0]));
 }
+
+#[test]
+fn a_wide_run_of_slow_steps_keeps_all_slots_busy_and_as_many_steps_waiting() {
+    let text = "steps:\n  - id: x\n    for-each: range(200)\n    uses: noop\n";
+    for (slots, undone) in [(0, 8), (2, 8), (20, 40), (60, 120)] {
+        let mut world = World::new(text);
+        world.checks = false;
+        world.run.make_room(slots);
+        world.start();
+        assert_eq!(world.run.head.in_flight, undone, "{slots} slots");
+        world.play();
+        assert_eq!(world.run_status(), RunStatus::Completed);
+    }
+}
