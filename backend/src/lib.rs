@@ -6,6 +6,7 @@ mod artifacts;
 mod bytes;
 mod clock;
 mod embedded;
+mod ledger;
 mod limits;
 mod queue;
 mod rabbit;
@@ -18,6 +19,10 @@ pub use clock::Clock;
 pub use embedded::{
     EmbeddedQueue, EmbeddedStore, Reader, ShardDelivery, SocketClient, SocketServer, StepDelivery, bound_of_report,
     serve,
+};
+pub use ledger::{
+    Admission, CANCEL_FIELD, Call, CallState, Condition, Fact, Fitness, Intended, Intent, Ledger, Limit, Noted, Purse,
+    Refusal, Reservation, Sighting, Spent, Turn,
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
 pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};

@@ -11,6 +11,9 @@ pub enum Lane {
     First,
     /// The items of a wide fan-out beyond its first 8.
     Batch,
+    /// Questions to providers about their jobs: first in line as well, in a queue of their own where there are queues, so
+    /// that operators can tell them apart.
+    Poll,
 }
 
 /// A message for the owner of a shard.

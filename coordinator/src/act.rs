@@ -2,7 +2,7 @@
 
 use crate::failpoint::{Moment, crash};
 use darkroom_backend::{Delivery, Publication, Queue, QueueError};
-use darkroom_proto::{ErrorClass, Outcome, Report, RunId, StepError};
+use darkroom_proto::{ErrorClass, Outcome, Report, RunId, StepCost, StepError};
 use std::time::Duration;
 
 /// How long is waited before a publication is tried again that the broker did not take.
@@ -96,6 +96,7 @@ async fn one_by_one<Q: Queue>(queue: &Q, publications: Vec<Publication>, bytes: 
                 generation: message.generation,
                 attempt: message.attempt,
                 outcome: Outcome::Failed(error),
+                cost: StepCost::default(),
             });
         }
     }

@@ -294,6 +294,7 @@ impl Turn<'_> {
         match report.outcome {
             Outcome::Succeeded(succeeded) => self.succeed(&report.path, succeeded),
             Outcome::Failed(error) => self.fail_attempt(&report.path, error),
+            Outcome::Waiting(_) => {}
         }
     }
 

@@ -69,6 +69,10 @@ impl Turn<'_> {
             timeout: call.timeout,
             save,
             provenance: Provenance { workflow: self.run.spec.workflow.clone(), definition: self.run.spec.definition },
+            budget: None,
+            ticket: None,
+            deferred_since: None,
+            epoch: None,
         };
         Ok(Attempt { pool: call.op.pool, message: Box::new(message), key })
     }

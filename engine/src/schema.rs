@@ -210,7 +210,7 @@ fn parameter(param: &ParamSpec) -> Value {
             let of = model::all().iter().filter(|model| model.capability == capability);
             let names: Vec<String> = of
                 .flat_map(|model| {
-                    let routes = model.providers.iter().map(|provider| format!("{provider}/{}", model.alias));
+                    let routes = model.routes.iter().map(|route| format!("{}/{}", route.provider, model.alias));
                     std::iter::once(model.alias.clone()).chain(routes)
                 })
                 .collect();

@@ -4,6 +4,7 @@
 //! Plain serde types and tables, no I/O. Everything that crosses a process boundary or is stored is defined here.
 
 mod artifact;
+mod call;
 mod digest;
 mod document;
 mod error;
@@ -16,11 +17,14 @@ mod status;
 mod time;
 
 pub use artifact::{Artifact, BoxPx, Kind};
+pub use call::{CallId, Money, ParseCallIdError, StepCost, Ticket};
 pub use digest::Sha256;
 pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, StepDocument};
 pub use error::{Act, ErrorClass, StepError};
 pub use id::{ParseRunIdError, RunId};
-pub use message::{Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION};
+pub use message::{
+    Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION, Waiting,
+};
 pub use path::{StepPath, StepPathError};
 pub use status::{RunStatus, StepStatus};
 pub use time::{Duration, Timestamp};

@@ -2,7 +2,7 @@
 //!
 //! On a broker these travel as MessagePack with field names; embedded they are handed over as they are.
 
-use crate::{Artifact, Duration, RunId, Sha256, StepError, StepPath};
+use crate::{Artifact, Duration, Money, RunId, Sha256, StepCost, StepError, StepPath, Ticket, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,6 +41,18 @@ pub struct StepMessage {
     pub save: Option<SaveTarget>,
     /// What goes into the manifest.
     pub provenance: Provenance,
+    /// What the whole run may cost, if that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Money>,
+    /// Of a poll message: the call that is to be asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Box<Ticket>>,
+    /// Since when the step waits to be let in; it is deferred without using an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred_since: Option<Timestamp>,
+    /// In which life of the store it was sent. What was lost between two lives is not known to be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
 }
 
 /// Where an output is saved.
@@ -73,8 +85,11 @@ pub struct Report {
     pub generation: u32,
     /// The attempt from the message.
     pub attempt: u32,
-    /// How it ended.
+    /// How it ended, or that it waits.
     pub outcome: Outcome,
+    /// What the step has cost so far.
+    #[serde(default, skip_serializing_if = "StepCost::is_none")]
+    pub cost: StepCost,
 }
 
 /// How an attempt ended.
@@ -85,6 +100,8 @@ pub enum Outcome {
     Succeeded(Succeeded),
     /// It is not.
     Failed(StepError),
+    /// It has not ended: it waits for a provider, or to be let in, and holds no slot.
+    Waiting(Waiting),
 }
 
 impl Outcome {
@@ -93,8 +110,20 @@ impl Outcome {
         match self {
             Outcome::Succeeded(_) => "succeeded",
             Outcome::Failed(_) => "failed",
+            Outcome::Waiting(_) => "waiting",
         }
     }
+}
+
+/// What a step waits for that is with no worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// For people, such as `minimax/video-01 at fal`, or `a free place at fal (10 at once)`.
+    pub reason: String,
+    /// Whether a provider has the job: then the step may be paid already.
+    pub submitted: bool,
+    /// When it is to be looked after next.
+    pub until: Timestamp,
 }
 
 /// What a done attempt gave.

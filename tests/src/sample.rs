@@ -2,7 +2,8 @@
 
 use darkroom_backend::{Command, Commit, NewRun, RunSummary, Shard};
 use darkroom_proto::{
-    Duration, Map, Outcome, Provenance, Report, RunId, RunStatus, Sha256, StepMessage, StepPath, Succeeded, Timestamp,
+    Duration, Map, Outcome, Provenance, Report, RunId, RunStatus, Sha256, StepCost, StepMessage, StepPath, Succeeded,
+    Timestamp,
 };
 
 /// How many runs the tests that kill a process commit to at once.
@@ -86,6 +87,10 @@ pub fn step(number: u32) -> StepMessage {
         timeout: Duration::from_secs(60),
         save: None,
         provenance: Provenance { workflow: "product-shots".into(), definition: Sha256::of(b"definition") },
+        budget: None,
+        ticket: None,
+        deferred_since: None,
+        epoch: None,
     }
 }
 
@@ -97,5 +102,6 @@ pub fn report(number: u32) -> Report {
         generation: 1,
         attempt: number,
         outcome: Outcome::Succeeded(Succeeded::default()),
+        cost: StepCost::default(),
     }
 }

@@ -78,6 +78,10 @@ mod tests {
             timeout: Duration(1),
             save: None,
             provenance: Provenance { workflow: "w".into(), definition: Sha256::of(b"w") },
+            budget: None,
+            ticket: None,
+            deferred_since: None,
+            epoch: None,
         };
         let begun = Begun::new(folder.clone());
         let (ended, killed) = (message(StepPath::top("a")), message(StepPath::top("b").instance(3)));

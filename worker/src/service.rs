@@ -3,7 +3,7 @@
 use crate::reporter::{Outgoing, Reporter};
 use crate::workbench::Workbench;
 use darkroom_backend::{Delivery, Member, Queue, QueueError, Role, Store, Token};
-use darkroom_proto::{ErrorClass, Outcome, Report, StepError, StepMessage, Succeeded, op};
+use darkroom_proto::{ErrorClass, Outcome, Report, StepCost, StepError, StepMessage, Succeeded, op};
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
@@ -174,6 +174,7 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
                 generation: message.generation,
                 attempt: message.attempt,
                 outcome,
+                cost: StepCost::default(),
             };
             if self.queue.durable() {
                 delivery.worked();

@@ -82,7 +82,7 @@ impl Ord for Delayed {
 impl Pool {
     fn lane(&mut self, lane: Lane) -> &mut VecDeque<Waiting<StepMessage>> {
         match lane {
-            Lane::First => &mut self.first,
+            Lane::First | Lane::Poll => &mut self.first,
             Lane::Batch => &mut self.batch,
         }
     }
@@ -96,7 +96,7 @@ impl Pool {
             (false, false) => Lane::Batch,
         };
         self.first_taken = match lane {
-            Lane::First => self.first_taken.saturating_add(1).min(FIRST_TO_ONE_BATCH),
+            Lane::First | Lane::Poll => self.first_taken.saturating_add(1).min(FIRST_TO_ONE_BATCH),
             Lane::Batch => 0,
         };
         self.lane(lane).pop_front().map(|waiting| (lane, waiting))

@@ -27,7 +27,11 @@ pub(super) fn of(publication: &Publication, bytes_max: u64) -> u64 {
 fn bound_of_step(message: &StepMessage) -> u64 {
     let texts = message.path.as_str().len() + message.op.len() + message.provenance.workflow.len();
     let save = message.save.as_ref().map_or(0, |save| save.path.len() + save.out.as_ref().map_or(0, String::len));
-    FIXED + (texts + save) as u64 + bound_of_map(&message.params)
+    let ticket = message
+        .ticket
+        .as_ref()
+        .map_or(0, |ticket| (ticket.provider.len() + ticket.endpoint.len()) as u64 + bound_of_value(&ticket.handle));
+    FIXED + (texts + save) as u64 + ticket + bound_of_map(&message.params)
 }
 
 /// At most so long is a report in a message; quick to find.
@@ -39,6 +43,7 @@ pub fn bound_of_report(report: &Report) -> u64 {
             (saved + notes) as u64 + bound_of_map(&done.outputs)
         }
         Outcome::Failed(error) => (error.code.len() + error.message.len() + error.advice.len()) as u64,
+        Outcome::Waiting(waiting) => waiting.reason.len() as u64,
     };
     FIXED + report.path.as_str().len() as u64 + outcome
 }

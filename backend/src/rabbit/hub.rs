@@ -78,7 +78,7 @@ impl Pool {
             (false, false) => Lane::Batch,
         };
         let taken = match lane {
-            Lane::First => {
+            Lane::First | Lane::Poll => {
                 self.first_taken = self.first_taken.saturating_add(1).min(FIRST_AHEAD_MAX);
                 self.first.pop_front().map(|(_, received)| received)
             }
@@ -138,7 +138,7 @@ impl Hub {
         let closed = lines.closed;
         let Some(pool) = lines.pools.iter_mut().find(|known| known.name == pool).filter(|_| !closed) else { return };
         match line.lane() {
-            Lane::First => pool.first.push_back((line, received)),
+            Lane::First | Lane::Poll => pool.first.push_back((line, received)),
             Lane::Batch => pool.batch.push_back(received),
         }
     }
@@ -198,7 +198,7 @@ impl Hub {
         let Some(pool) = lines.pools.iter_mut().find(|known| known.name == pool) else { return };
         match line.lane() {
             Lane::Batch => dropped.extend(pool.batch.drain(keep.min(pool.batch.len())..)),
-            Lane::First => {
+            Lane::First | Lane::Poll => {
                 let mut kept = VecDeque::with_capacity(pool.first.len());
                 let mut seen = 0;
                 for (of, received) in pool.first.drain(..) {

@@ -67,6 +67,7 @@ impl From<Lane> for StepLine {
         match lane {
             Lane::First => StepLine::First,
             Lane::Batch => StepLine::Batch,
+            Lane::Poll => StepLine::Poll,
         }
     }
 }

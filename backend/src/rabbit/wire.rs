@@ -228,7 +228,8 @@ mod tests {
     use super::*;
     use crate::{Lane, Shard};
     use darkroom_proto::{
-        Artifact, Duration, ErrorClass, Map, Outcome, Provenance, SaveTarget, Saved, StepError, StepPath, Succeeded,
+        Artifact, Duration, ErrorClass, Map, Outcome, Provenance, SaveTarget, Saved, StepCost, StepError, StepPath,
+        Succeeded,
     };
     use std::path::PathBuf;
 
@@ -245,6 +246,10 @@ mod tests {
             timeout: Duration::from_secs(60),
             save: Some(SaveTarget { path: "small/a.jpg".into(), out: Some("/photos".into()) }),
             provenance: Provenance { workflow: "product-shots".into(), definition: Sha256::of(b"definition") },
+            budget: None,
+            ticket: None,
+            deferred_since: None,
+            epoch: None,
         }
     }
 
@@ -272,6 +277,7 @@ mod tests {
             generation: 2,
             attempt,
             outcome,
+            cost: StepCost::default(),
         };
         vec![report(1, Outcome::Failed(failed)), report(2, Outcome::Succeeded(succeeded))]
     }

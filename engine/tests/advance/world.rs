@@ -3,8 +3,8 @@
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Change, Effect, Event, Happened, Head, Run, Source, Spec, State, Step, What, advance, compile};
 use darkroom_proto::{
-    Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepError, StepMessage,
-    StepPath, Succeeded, Timestamp,
+    Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
+    StepMessage, StepPath, Succeeded, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -420,6 +420,7 @@ pub(crate) fn report(message: &StepMessage, outcome: Outcome) -> Report {
         generation: message.generation,
         attempt: message.attempt,
         outcome,
+        cost: StepCost::default(),
     }
 }
 

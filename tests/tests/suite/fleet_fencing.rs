@@ -2,7 +2,7 @@
 
 use darkroom_backend::{Lane, Publication, Queue as _, Shard, ShardMessage, Store as _};
 use darkroom_engine::What;
-use darkroom_proto::{Map, Outcome, Report, RunStatus, StepPath, Succeeded};
+use darkroom_proto::{Map, Outcome, Report, RunStatus, StepCost, StepPath, Succeeded};
 use darkroom_tests::fleet::load::Workflow;
 use darkroom_tests::fleet::{Fleet, SHARDS};
 use darkroom_tests::poll;
@@ -83,6 +83,7 @@ async fn a_report_of_an_old_generation_is_ignored_and_counted() {
         generation: 1,
         attempt: 1,
         outcome: Outcome::Succeeded(Succeeded { outputs, ..Succeeded::default() }),
+        cost: StepCost::default(),
     };
     let message = ShardMessage::Reports(vec![old]);
     fleet.queue.publish(vec![Publication::Shard { shard: Shard(run.shard(SHARDS)), message }]).await.unwrap();

@@ -112,6 +112,10 @@ pub(crate) fn message(op: &str, params: Value) -> StepMessage {
         timeout: Duration::from_secs(60),
         save: None,
         provenance: Provenance { workflow: "test".into(), definition: Sha256::of(b"") },
+        budget: None,
+        ticket: None,
+        deferred_since: None,
+        epoch: None,
     }
 }
 

@@ -1,0 +1,14 @@
+//! What providers are asked and what they answer.
+//!
+//! One [`Adapter`] for each provider, a file of its own: the canonical parameters of an op become a request, and what comes
+//! back becomes outputs or a classed error. All of it is data and pure functions; whoever has the connection sends the
+//! requests, and whoever has the ledger decides when.
+
+mod adapter;
+mod http;
+
+pub use adapter::{
+    Access, Adapter, Ask, Disbelief, Failure, File, Found, Incoming, Made, News, Polled, Product, Source, Submission,
+    Submitted, Traits, Uploaded,
+};
+pub use http::{Body, Method, Part, Request, Response};
