@@ -148,7 +148,8 @@ pub enum Intended {
 /// Why nothing may be paid for a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Somebody else has claimed the step since, or the attempt or generation is an old one.
+    /// Somebody else has claimed the step since, or a later attempt has made a call, or the step was cancelled or dropped
+    /// ([`void_field`]).
     Stale,
     /// The run was cancelled.
     Cancelled,
@@ -447,3 +448,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
 /// The field of a run that says that it was cancelled: set at once when somebody wants that, removed by the commit that
 /// goes on with the run.
 pub const CANCEL_FIELD: &str = "cancel";
+
+/// The field of a run that says that nothing is paid any more for a step in a generation: set by the commit that cancels or
+/// drops a step whose message may still be on its way.
+pub fn void_field(step: &StepPath, generation: u32) -> String {
+    format!("void/{step}@{generation}")
+}

@@ -22,7 +22,7 @@ pub use embedded::{
 };
 pub use ledger::{
     Admission, CANCEL_FIELD, Call, CallState, Condition, Fact, Fitness, Intended, Intent, Ledger, Limit, Noted, Purse,
-    Refusal, Reservation, Sighting, Spent, Turn,
+    Refusal, Reservation, Sighting, Spent, Turn, void_field,
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
 pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};

@@ -120,10 +120,10 @@ pub struct Ticket {
     pub since: Timestamp,
 }
 
-/// What a step has cost so far, by what is booked.
+/// What a step has cost so far in its generation, by what is booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StepCost {
-    /// In all generations and attempts.
+    /// By all attempts of its generation.
     pub spent: Money,
     /// Calls that may have been paid twice.
     #[serde(default, skip_serializing_if = "is_zero")]

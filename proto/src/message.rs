@@ -87,7 +87,7 @@ pub struct Report {
     pub attempt: u32,
     /// How it ended, or that it waits.
     pub outcome: Outcome,
-    /// What the step has cost so far.
+    /// What the step has cost so far in this generation.
     #[serde(default, skip_serializing_if = "StepCost::is_none")]
     pub cost: StepCost,
 }
