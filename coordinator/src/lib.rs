@@ -10,6 +10,7 @@ mod outbox;
 mod ownership;
 mod plans;
 mod record;
+mod relief;
 mod runs;
 mod service;
 
