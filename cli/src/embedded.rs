@@ -38,6 +38,7 @@ pub(crate) struct Embedded {
     plans: Arc<Plans<EmbeddedStore>>,
     routes: Routes,
     slots: usize,
+    recheck_every: darkroom_proto::Duration,
 }
 
 /// The engine, running.
@@ -71,6 +72,7 @@ impl Embedded {
             state: state.to_path_buf(),
             plans,
             routes: Routes { has_provider_key: settings.has_provider_key() },
+            recheck_every: settings.recheck_every()?,
             slots: settings.worker.slots.map_or(cores, usize::from).max(1),
         })
     }
@@ -82,6 +84,7 @@ impl Embedded {
         if let Some(runs) = recover {
             coordinator = coordinator.only(runs);
         }
+        coordinator = coordinator.rechecking(self.recheck_every);
         coordinator = coordinator.begun(Workbench::interrupted(&self.state));
         let news = coordinator.subscribe();
         let workbench = Arc::new(Workbench::new(self.artifacts.clone(), &self.state, self.routes));

@@ -17,6 +17,7 @@ mod interrupt;
 mod log;
 mod masked;
 mod metric;
+mod offer;
 mod output;
 mod progress;
 mod role;

@@ -5,6 +5,8 @@ use crate::failure::Failure;
 use crate::log::LogFormat;
 use crate::masked;
 use config::{Config, Environment, File, FileFormat};
+use darkroom_engine::RECHECK_EVERY;
+use darkroom_proto::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,8 +170,12 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Retry {
+    /// How often a step is checked whose fast retries are spent, such as `300s`. Default: 5 min.
     recheck_every: Option<String>,
 }
+
+/// Steps are not checked more often: each check asks the store.
+const RECHECK_MIN: Duration = Duration::from_secs(1);
 
 impl Settings {
     /// Reads them from their places.
@@ -228,6 +234,22 @@ impl Settings {
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
         self.providers.values().any(|provider| !provider.keys.expose_secret().trim().is_empty())
+    }
+
+    /// How often steps are checked whose fast retries are spent.
+    pub(crate) fn recheck_every(&self) -> Result<Duration, Failure> {
+        let Some(text) = self.retry.recheck_every.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(RECHECK_EVERY);
+        };
+        let wrong = |why: String| {
+            Failure::usage(format!("retry.recheck_every: {why} (in {})", Settings::origin("retry.recheck_every")))
+                .advice("write a time of at least 1s, such as `300s` or `5m`")
+        };
+        match text.trim().parse::<Duration>() {
+            Ok(every) if every >= RECHECK_MIN => Ok(every),
+            Ok(every) => Err(wrong(format!("{every} is too short"))),
+            Err(error) => Err(wrong(error.to_string())),
+        }
     }
 
     /// Where the fleet is; `None`: everything is done here, in one process.

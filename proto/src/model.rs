@@ -93,6 +93,30 @@ pub enum Unit {
 }
 
 impl Price {
+    /// How many units a call with these parameters takes; where they do not say, as many as is usual.
+    pub fn units(per: Unit, params: &Map) -> f64 {
+        let number = |name: &str| params.get(name).and_then(serde_json::Value::as_f64);
+        let units = match per {
+            Unit::Call => return 1.0,
+            Unit::Megapixel => match (number("width"), number("height")) {
+                (Some(width), Some(height)) => (width * height / 1e6).ceil(),
+                _ => 1.0,
+            },
+            Unit::Second => params
+                .get("duration")
+                .and_then(|value| {
+                    let text = value.as_str().and_then(|text| text.parse::<Duration>().ok());
+                    text.map(Duration::as_secs_f64).or_else(|| value.as_f64())
+                })
+                .unwrap_or(5.0),
+            Unit::ThousandCharacters => {
+                let text = params.get("text").and_then(serde_json::Value::as_str).unwrap_or_default();
+                (text.chars().count() as f64 / 1e3).ceil()
+            }
+        };
+        units.max(1.0)
+    }
+
     /// What so many units cost at most.
     pub fn at_most(&self, units: f64) -> Money {
         Money::from_usd(self.high * units)

@@ -5,6 +5,7 @@ use crate::fleet::{Fleet, POOLS, SHARDS};
 use crate::role::{RoleArgs, Stage};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
 use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans};
+use darkroom_proto::Duration;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -31,15 +32,16 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Some(text) => Some(text.parse().map_err(|error| Failure::usage(format!("test.failpoint: {error}")))?),
         None => None,
     };
+    let recheck_every = stage.settings.recheck_every()?;
     let play = stage.play(pools, 0, move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
         Ok(async move {
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => Box::pin(decide(&fleet, queues.collect(), &name, failpoint, stop)).await,
+                None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop)).await,
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    Box::pin(decide(&fleet, queues, &name, failpoint, stop)).await
+                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, stop)).await
                 }
             };
             ended.map_err(Failure::from)
@@ -56,6 +58,7 @@ async fn decide<Q: Queue>(
     fleet: &Fleet,
     queues: Vec<Q>,
     name: &str,
+    recheck_every: Duration,
     failpoint: Option<Failpoint>,
     stop: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -65,7 +68,8 @@ async fn decide<Q: Queue>(
     let mut deciding = JoinSet::new();
     for (number, queue) in queues.into_iter().enumerate() {
         let owner = format!("{name}.{}", number + 1);
-        let mut coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner).sharing(SHARDS);
+        let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
+        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every);
         if let Some(failpoint) = failpoint.clone() {
             coordinator = coordinator.failing_at(failpoint);
         }
