@@ -450,11 +450,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         fingerprints: &[String],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The fingerprints of the keys that are configured, by what was announced last.
-    fn keys(&self, provider: &str) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send {
-        let _ = provider;
-        async { Ok(Vec::new()) }
-    }
+    /// The fingerprints of the keys that are configured, by what was announced last, sorted.
+    fn keys(&self, provider: &str) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
     /// Rises whenever a key or a route got better: a quota is back, a key was replaced.
     fn relief(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;

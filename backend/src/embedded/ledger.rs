@@ -95,6 +95,10 @@ impl Ledger for EmbeddedStore {
         Ok(())
     }
 
+    async fn keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.file().conditions().keys(provider))
+    }
+
     async fn relief(&self) -> Result<u64, StoreError> {
         Ok(self.file().conditions().relief())
     }

@@ -82,6 +82,10 @@ impl Ledger for RedisStore {
         self.inner.announce_keys(provider, fingerprints).await
     }
 
+    async fn keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.announced_keys(provider).await
+    }
+
     async fn relief(&self) -> Result<u64, StoreError> {
         self.inner.relief().await
     }
