@@ -14,6 +14,7 @@ mod house;
 mod kill_store;
 mod ledger;
 mod pages;
+mod paid_steps;
 mod queue;
 mod rabbit;
 mod redis;
