@@ -184,10 +184,7 @@ impl Turn<'_> {
 }
 
 fn never_taken(times: u32) -> StepError {
-    StepError::new(
-        ErrorClass::WorkflowError,
-        format!("the step was sent {times} times and nobody reported on it"),
-    )
-    .code("poison")
-    .advice("look into the dead letters for it and at the workers of its pool; then resume the run")
+    StepError::new(ErrorClass::WorkflowError, format!("the step was sent {times} times and nobody reported on it"))
+        .code("poison")
+        .advice("look into the dead letters for it and at the workers of its pool; then resume the run")
 }
