@@ -251,7 +251,8 @@ fn a_parked_step_survives_a_restart() {
     world.reload();
     world.queue_lost();
     assert!(world.queue.is_empty(), "nothing of it was on its way");
-    assert_eq!((only(&world).at, world.run.due()), (at, Some(at)));
+    assert_eq!(only(&world).at, at);
+    assert!(world.run.due() <= Some(at));
     world.check_parked(|_| true);
     world.play();
     assert_eq!(world.run_status(), RunStatus::Completed);

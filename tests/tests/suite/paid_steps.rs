@@ -170,6 +170,11 @@ impl<S: Store + Ledger, Q: Queue> Scene<S, Q> {
         assert!(matches!(self.intent(&again).await, Intended::Granted(_)));
         self.desk.command(run, "cancel again", &cancel).await.unwrap();
         assert!(self.fields(run).await.contains(&CANCEL_FIELD.to_owned()), "at once");
+        // What has arrived with a command is dealt with before it.
+        poll::until("the run has heard of it", async || {
+            self.desk.load(run).await.unwrap().unwrap().run.head.cancelled.is_some()
+        })
+        .await;
         self.succeed(&again).await;
         self.is(run, RunStatus::Cancelled).await;
     }
