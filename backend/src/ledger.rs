@@ -31,6 +31,9 @@ pub struct Call {
     pub endpoint: String,
     /// With which key: its fingerprint, never the key.
     pub key: String,
+    /// The worker that sends it.
+    #[serde(default)]
+    pub worker: String,
     /// What it was expected to cost.
     pub price: Money,
     /// When it was written down, by the store's clock.
@@ -126,6 +129,8 @@ pub struct Intent {
     pub endpoint: String,
     /// With which key.
     pub key: String,
+    /// The worker that is going to send it.
+    pub worker: String,
     /// What it is expected to cost.
     pub price: Money,
     /// For how long the sender may begin to send it.

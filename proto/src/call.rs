@@ -118,6 +118,11 @@ pub struct Ticket {
     pub handle: Value,
     /// When the job was handed in.
     pub since: Timestamp,
+    /// What it was expected to cost.
+    pub price: Money,
+    /// Whether the store was away when the handle came: then it is in this message only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_only_copy: bool,
 }
 
 /// What a step has cost so far in its generation, by what is booked.

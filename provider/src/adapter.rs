@@ -276,6 +276,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// What it can do.
     fn traits(&self) -> Traits;
 
+    /// Whether it can't be called without a key; a server of one's own may want none.
+    fn needs_key(&self) -> bool {
+        true
+    }
+
     /// The hosts that are the provider's own, without scheme: the key goes nowhere else.
     fn hosts(&self) -> &'static [&'static str];
 
