@@ -322,6 +322,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// Reads the answer to a poll, or to the part of it that `stage` names (empty for the first one).
     fn polled(&self, access: &Access, handle: &Value, stage: &str, response: &Response) -> Polled;
 
+    /// The headers that carry the key where an output is fetched that wants it.
+    fn download_secrets(&self, _access: &Access) -> Vec<(&'static str, SecretString)> {
+        Vec::new()
+    }
+
     /// The request that cancels a job, where there is one.
     fn cancel(&self, _access: &Access, _handle: &Value) -> Option<Request> {
         None

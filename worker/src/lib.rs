@@ -4,14 +4,21 @@
 //! a step to both, and [`Worker`] is the loop around them.
 
 mod begun;
+mod calls;
+mod failpoint;
 pub mod local;
 pub mod media;
+pub mod net;
 pub mod ops;
+mod providers;
 mod reporter;
 mod routes;
 mod service;
 mod workbench;
 
+pub use calls::Caller;
+pub use failpoint::{CallFailpoint, ParseCallFailpointError};
+pub use providers::{Account, CallOptions, Key, ProviderOptions, Providers, hook_token};
 pub use routes::Routes;
 pub use service::Worker;
 pub use workbench::Workbench;
