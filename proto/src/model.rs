@@ -38,6 +38,12 @@ pub struct Route {
     /// ignored by this route, and said to be.
     #[serde(default)]
     pub map: BTreeMap<String, String>,
+    /// Parameters without which this route is not taken, such as `image` of one that only animates pictures.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Parameters with which this route is not taken, because leaving them out would be another job.
+    #[serde(default)]
+    pub refuses: Vec<String>,
     /// What is always sent, by the provider's names.
     #[serde(default)]
     pub fixed: Map,

@@ -79,6 +79,8 @@ pub struct Submission {
     pub request: Request,
     /// Parameters that this route has no use for, as the op table names them.
     pub ignored: Vec<String>,
+    /// What is asked for otherwise than it was given, because the route can't do just that: a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// What came of handing a job in.

@@ -5,10 +5,18 @@
 //! requests, and whoever has the ledger decides when.
 
 mod adapter;
+mod answer;
+pub mod classify;
+mod fal;
+mod form;
 mod http;
+pub mod mapping;
+mod registry;
+mod sign;
 
 pub use adapter::{
     Access, Adapter, Ask, Disbelief, Failure, File, Found, Incoming, Made, News, Polled, Product, Source, Submission,
     Submitted, Traits, Uploaded,
 };
 pub use http::{Body, Method, Part, Request, Response};
+pub use registry::{adapters, find};

@@ -1,0 +1,135 @@
+//! What is read the same way out of the answers of many providers.
+
+use crate::adapter::{Adapter, Failure, Made, Product, Source, Submitted};
+use crate::classify;
+use crate::http::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use darkroom_proto::{BoxPx, ErrorClass, Map};
+use serde_json::{Value, json};
+
+/// The output of an op that is a file.
+pub(crate) fn output_of(op: &str) -> &'static str {
+    match op {
+        "video.generate" => "video",
+        "audio.speech" => "audio",
+        _ => "image",
+    }
+}
+
+/// What a submission that did not go well came to: whether the provider has the job after all.
+///
+/// A gateway that gave up waiting (502, 504, 52x, 408) does not know; whatever else says no means no.
+pub(crate) fn refused(adapter: &dyn Adapter, response: &Response) -> Submitted {
+    let error = adapter.classify(response);
+    match response.status {
+        400..=407 | 409..=498 | 500 | 501 | 503 => Submitted::Refused(Failure::unbilled(error)),
+        _ => Submitted::Unclear(error),
+    }
+}
+
+/// An answer that says that it went well and can't be read: the provider has the job, most likely.
+pub(crate) fn unreadable(provider: &str) -> Submitted {
+    Submitted::Unclear(classify::malformed(provider, "the answer to the submission can't be read"))
+}
+
+/// A file at a URL, or in it where it is a data URI.
+pub(crate) fn at(output: &'static str, url: &str) -> Option<Made> {
+    let source = match url.strip_prefix("data:") {
+        Some(rest) => {
+            let (kind, data) = rest.split_once(',')?;
+            let media_type = kind.strip_suffix(";base64")?.to_owned();
+            Source::Bytes { bytes: STANDARD.decode(data).ok()?, media_type }
+        }
+        None if url.starts_with("https://") || url.starts_with("http://") => {
+            Source::Url { url: url.to_owned(), with_key: false }
+        }
+        None => return None,
+    };
+    Some(Made { output, source })
+}
+
+/// A file that came as base64.
+pub(crate) fn inline(output: &'static str, data: &str, media_type: &str) -> Option<Made> {
+    let bytes = STANDARD.decode(data).ok().filter(|bytes| !bytes.is_empty())?;
+    Some(Made { output, source: Source::Bytes { bytes, media_type: media_type.to_owned() } })
+}
+
+/// Every URL in a value, in order: a string, a list, or an object to walk.
+pub(crate) fn urls(value: &Value) -> Vec<&str> {
+    fn walk<'a>(value: &'a Value, depth: u32, found: &mut Vec<&'a str>) {
+        match value {
+            Value::String(text) if ["https://", "http://", "data:"].iter().any(|start| text.starts_with(start)) => {
+                found.push(text);
+            }
+            Value::Array(items) if depth > 0 => items.iter().for_each(|item| walk(item, depth - 1, found)),
+            Value::Object(fields) if depth > 0 => fields.values().for_each(|item| walk(item, depth - 1, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(value, 4, &mut found);
+    found
+}
+
+/// A thing that was found in a picture, in pixels of it, before it is cut to the picture.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) w: f64,
+    pub(crate) h: f64,
+    pub(crate) label: String,
+    /// How certain it is; 1 where the provider does not tell.
+    pub(crate) score: f64,
+}
+
+/// The outputs of `image.detect`: cut to the picture, without what is outside of it, the most certain first.
+pub(crate) fn boxes(mut seen: Vec<Seen>, size: Option<(u32, u32)>) -> Map {
+    seen.sort_by(|one, other| other.score.total_cmp(&one.score));
+    let (width, height) = size.unwrap_or((u32::MAX, u32::MAX));
+    let mut outputs = (Vec::new(), Vec::new(), Vec::new());
+    for one in seen {
+        let cut = |from: f64, length: f64, side: u32| {
+            let start = from.clamp(0.0, f64::from(side));
+            let end = (from + length).clamp(0.0, f64::from(side));
+            (start.round() as u32, (end.round() - start.round()).max(0.0) as u32)
+        };
+        let ((x, w), (y, h)) = (cut(one.x, one.w, width), cut(one.y, one.h, height));
+        if w > 0 && h > 0 {
+            outputs.0.push(json!(BoxPx { x, y, w, h }));
+            outputs.1.push(Value::from(one.label));
+            outputs.2.push(json!(one.score));
+        }
+    }
+    let (boxes, labels, scores) = outputs;
+    Map::from_iter([
+        ("boxes".to_owned(), boxes.into()),
+        ("labels".to_owned(), labels.into()),
+        ("scores".to_owned(), scores.into()),
+    ])
+}
+
+/// A product, or the failure of a job that made nothing although it ended well and is charged.
+pub(crate) fn made(provider: &str, product: Product) -> Result<Product, Failure> {
+    if product.files.is_empty() && product.values.is_empty() {
+        return Err(Failure::billed(classify::no_media(provider, "")));
+    }
+    Ok(product)
+}
+
+/// The failure of a job whose result the provider's safety rules blackened: it is charged all the same.
+pub(crate) fn censored(provider: &str, said: &str) -> Failure {
+    Failure::billed(classify::failed(provider, ErrorClass::ContentRejected, said))
+}
+
+/// A picture's size as it is kept in a handle, and back.
+pub(crate) fn size_in(handle: &Value) -> Option<(u32, u32)> {
+    let side = |at| handle.get("size")?.get(at)?.as_u64().and_then(|side| u32::try_from(side).ok());
+    side(0).zip(side(1))
+}
+
+/// A field of a handle that is text.
+pub(crate) fn text_in<'a>(handle: &'a Value, name: &str) -> Option<&'a str> {
+    handle.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,14 @@
+//! Every adapter, by its name.
+
+use crate::adapter::Adapter;
+use crate::fal::Fal;
+
+/// Every adapter of this release.
+pub fn adapters() -> &'static [&'static dyn Adapter] {
+    &[&Fal]
+}
+
+/// The adapter of this name.
+pub fn find(name: &str) -> Option<&'static dyn Adapter> {
+    adapters().iter().copied().find(|adapter| adapter.name() == name)
+}
