@@ -363,6 +363,10 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// lost.
     fn epoch(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
 
+    /// A secret of this store that never changes, made when it is first asked for: what makes the URLs of webhooks hard to
+    /// guess. 32 hex digits or more.
+    fn secret(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
+
     /// Writes down that a call is going to be made, if it may be.
     fn intent(&self, intent: &Intent) -> impl Future<Output = Result<Intended, StoreError>> + Send;
 

@@ -38,8 +38,8 @@ pub(crate) struct Settings {
     metrics: Metrics,
     /// When runs that wait for a quota or a key are looked at again.
     retry: Retry,
-    /// The simulator that stands in for every provider.
-    simulator: Option<String>,
+    /// The URL of the simulator that stands in for every provider.
+    pub(crate) simulator: Option<String>,
     /// What tests of the fleet do to a role; not for use.
     #[serde(skip_serializing)]
     pub(crate) test: Test,
@@ -68,6 +68,8 @@ pub(crate) struct Worker {
     pub(crate) slots: Option<u16>,
     /// The pools that it serves, comma separated. Default: all.
     pub(crate) pools: Option<String>,
+    /// How many calls to providers it makes at once, which mostly wait for an answer. Default: 32.
+    pub(crate) calls: Option<u16>,
 }
 
 /// A provider.
@@ -76,9 +78,13 @@ pub(crate) struct Worker {
 pub(crate) struct Provider {
     /// Its keys, comma separated.
     #[serde(skip_serializing)]
-    keys: SecretString,
-    /// Its own URL.
-    base_url: Option<String>,
+    pub(crate) keys: SecretString,
+    /// Instead of its own hosts: a proxy, a compatible server, or, of ComfyUI and AUTOMATIC1111, where yours is.
+    pub(crate) base_url: Option<String>,
+    /// How many jobs of one key may be under way. Default: what the provider allows.
+    pub(crate) at_once: Option<u32>,
+    /// How many jobs one key may hand in within a minute. Default: what the provider allows.
+    pub(crate) per_minute: Option<u32>,
 }
 
 /// Where more workflows are.
@@ -95,6 +101,8 @@ pub(crate) struct Workflows {
 pub(crate) struct Test {
     /// Where a coordinator ends itself, such as `committed:next:3`.
     pub(crate) failpoint: Option<String>,
+    /// Where a worker ends itself in a paid call, such as `call:sent:3`.
+    pub(crate) call_failpoint: Option<String>,
     /// How many times everything that a role publishes is delivered.
     pub(crate) deliver: Option<NonZeroU8>,
 }
@@ -227,7 +235,12 @@ impl Settings {
 
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
-        self.providers.values().any(|provider| !provider.keys.expose_secret().trim().is_empty())
+        crate::providers::options(self).values().any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
+    }
+
+    /// Where webhooks of providers arrive from outside, if anybody told.
+    pub(crate) fn public_url(&self) -> Option<String> {
+        self.api.public_url.clone().filter(|url| !url.trim().is_empty())
     }
 
     /// Where the fleet is; `None`: everything is done here, in one process.

@@ -66,6 +66,8 @@ pub struct Caller<S> {
     worker: String,
     failpoint: Option<CallFailpoint>,
     known: Mutex<BTreeMap<String, (tokio::time::Instant, Vec<Condition>)>>,
+    /// What makes the URLs of webhooks hard to guess.
+    secret: tokio::sync::OnceCell<String>,
 }
 
 /// Why the store did not do what has to be done before a step goes on.
@@ -80,7 +82,7 @@ impl<S: Store + Ledger> Caller<S> {
         worker: String,
         failpoint: Option<CallFailpoint>,
     ) -> Caller<S> {
-        Caller { store, providers, workbench, worker, failpoint, known: Mutex::default() }
+        Caller { store, providers, workbench, worker, failpoint, known: Mutex::default(), secret: tokio::sync::OnceCell::new() }
     }
 
     /// Whether this step is done by calling somebody.
@@ -126,6 +128,11 @@ impl<S: Store + Ledger> Caller<S> {
                 }
             }
         }
+    }
+
+    async fn secret(&self) -> Result<String, Stuck> {
+        let asked = self.secret.get_or_try_init(|| self.insist(|| self.store.secret()));
+        asked.await.cloned()
     }
 
     async fn now(&self) -> Result<Timestamp, Stuck> {

@@ -36,8 +36,6 @@ pub struct ProviderOptions {
 pub struct CallOptions {
     /// Where webhooks of providers arrive, without a slash at its end; none: nobody listens for them.
     pub public_url: Option<String>,
-    /// What goes into the secret part of a webhook's URL.
-    pub hook_secret: SecretString,
     /// When an exhausted or invalid key is tried again.
     pub recheck_every: Duration,
     /// What may be spent in a day, by purse: `total`, `workflow/NAME`, `model/NAME`, `provider/NAME`.
@@ -48,7 +46,6 @@ impl Default for CallOptions {
     fn default() -> CallOptions {
         CallOptions {
             public_url: None,
-            hook_secret: SecretString::from(String::new()),
             recheck_every: Duration::from_secs(300),
             daily: BTreeMap::new(),
         }
@@ -187,9 +184,9 @@ impl Providers {
     }
 
     /// Where a provider may tell that the job of a call has ended.
-    pub(crate) fn hook(&self, provider: &str, call: &darkroom_proto::CallId) -> Option<String> {
+    pub(crate) fn hook(&self, provider: &str, call: &darkroom_proto::CallId, secret: &str) -> Option<String> {
         let public = self.options.public_url.as_deref()?.trim_end_matches('/');
-        let token = hook_token(self.options.hook_secret.expose_secret(), call.as_str());
+        let token = hook_token(secret, call.as_str());
         Some(format!("{public}/hooks/{provider}/{call}/{token}"))
     }
 

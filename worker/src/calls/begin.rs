@@ -200,8 +200,11 @@ impl<S: Store + Ledger> Caller<S> {
     ) -> Result<Tried, Stuck> {
         let adapter = candidate.account.adapter;
         let access = self.access(&candidate.account, &candidate.key).await?;
-        let hook = adapter.traits().webhook.then(|| self.providers.hook(adapter.name(), &call.id)).flatten();
-        let params = darkroom_provider::canonical(&message.op, &message.params);
+        let hook = match adapter.traits().webhook && self.providers.options.public_url.is_some() {
+            true => self.providers.hook(adapter.name(), &call.id, &self.secret().await?),
+            false => None,
+        };
+        let params = super::inputs::canonical(&message.op, &message.params);
         let ask = Ask {
             op: &message.op,
             route: candidate.route,

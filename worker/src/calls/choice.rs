@@ -1,10 +1,12 @@
 //! Which provider and key a call is made with.
 
-use super::{Caller, Stuck};
+use super::inputs::{canonical, files_without_bytes};
+use super::{Caller, Stuck, next_id};
 use crate::providers::{Account, Key};
 use darkroom_backend::{Call, CallState, Condition, Fitness, Ledger, Store};
 use darkroom_proto::model::{self, Route};
 use darkroom_proto::{Duration, ErrorClass, StepError, StepMessage, Timestamp};
+use darkroom_provider::Ask;
 use std::sync::Arc;
 
 /// After so many failures of one route the next one is tried first.
@@ -50,11 +52,15 @@ impl<S: Store + Ledger> Caller<S> {
             calls.iter().filter(on).filter(|call| call.state != CallState::Cancelled).count()
         };
         offers.sort_by_key(|(at, route)| (failures(route) / FAILURES_PER_ROUTE, *at));
+        // What it is asked for, without the bytes of its files: whether a route can do it at all.
+        let (id, params, files) =
+            (next_id(message, calls), canonical(&message.op, &message.params), files_without_bytes(message));
         let mut hindrances = Hindrances::default();
         let mut last_unsupported = None;
         for (_, route) in offers {
             let Some(account) = self.providers.account(&route.provider) else { continue };
-            if let Some(unsupported) = self.unsupported(message, route) {
+            let ask = Ask { op: &message.op, route, params: &params, files: &files, call: &id, webhook: None };
+            if let Err(unsupported) = darkroom_provider::mapping::fits(&ask) {
                 last_unsupported = Some(unsupported);
                 continue;
             }
@@ -92,22 +98,6 @@ impl<S: Store + Ledger> Caller<S> {
         }
         hindrances.add(provider, condition, now);
         Ok(false)
-    }
-
-    /// What a route would ignore although the step is strict about it.
-    fn unsupported(&self, message: &StepMessage, route: &Route) -> Option<StepError> {
-        if message.params.get("strict").and_then(serde_json::Value::as_bool) != Some(true) {
-            return None;
-        }
-        let ignored = darkroom_provider::unsupported(&message.op, route, &message.params);
-        (!ignored.is_empty()).then(|| {
-            StepError::new(
-                ErrorClass::InvalidInput,
-                format!("`{}` takes no {} at {}", super::model(message), ignored.join(", "), route.provider),
-            )
-            .code("unsupported_parameter")
-            .advice("leave the parameter out, take `strict` away, or choose another model")
-        })
     }
 }
 
@@ -176,7 +166,8 @@ impl Hindrances {
             return nobody(ErrorClass::InvalidKey, "keys_invalid", text, KEY_ADVICE);
         }
         if let Some(error) = unsupported {
-            return Choice::Nobody(error);
+            let advice = "leave the parameter out, take `strict` away, or choose another model";
+            return Choice::Nobody(if error.advice.is_empty() { error.advice(advice) } else { error });
         }
         let why = self.missing.or(self.disabled).map(|said| format!(": {said}")).unwrap_or_default();
         let text = format!("no provider that is configured serves `{model}` for {}{why}", message.op);

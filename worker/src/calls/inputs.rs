@@ -84,6 +84,19 @@ fn artifacts(op: &str, params: &Map) -> Vec<(&'static str, Artifact)> {
     found
 }
 
+/// The files that a call would take along, without their bytes.
+pub(super) fn files_without_bytes(message: &StepMessage) -> Vec<File> {
+    let file = |(param, artifact): (&'static str, Artifact)| File {
+        param: param.to_owned(),
+        name: artifact.name.clone(),
+        media_type: artifact.media_type.clone(),
+        bytes: std::sync::Arc::from([]),
+        size: artifact.width.zip(artifact.height),
+        url: None,
+    };
+    artifacts(&message.op, &message.params).into_iter().map(file).collect()
+}
+
 /// The parameters that are no artifacts, with the defaults of the op table.
 pub(super) fn canonical(op: &str, params: &Map) -> Map {
     let Some(op) = op::find(op) else { return params.clone() };

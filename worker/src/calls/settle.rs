@@ -100,6 +100,7 @@ impl<S: Store + Ledger> Caller<S> {
         let mut outputs: Map = files.into_iter().map(|(name, artifact)| (name.to_owned(), artifact.to_value())).collect();
         outputs.extend(product.values);
         pass_on(message, &mut outputs);
+        sift(message, &mut outputs);
         check(message, &outputs)?;
         let mut notes: Vec<String> =
             ignored.iter().map(|name| format!("{} ignores `{name}`", call.provider)).collect();
@@ -141,6 +142,21 @@ fn pass_on(message: &StepMessage, outputs: &mut Map) {
         && let Some(image) = message.params.get("image")
     {
         outputs.insert("image".to_owned(), image.clone());
+    }
+}
+
+/// Leaves out what was found with less certainty, or beyond the number, that the step wants.
+fn sift(message: &StepMessage, outputs: &mut Map) {
+    let Some(boxes) = outputs.get("boxes").and_then(Value::as_array).cloned() else { return };
+    let score = |at: usize| outputs.get("scores").and_then(|scores| scores.get(at)).and_then(Value::as_f64);
+    let least = message.params.get("min-score").and_then(Value::as_f64).unwrap_or(0.0);
+    let most = message.params.get("max").and_then(Value::as_u64).unwrap_or(5) as usize;
+    let kept = (0..boxes.len()).filter(|at| score(*at).is_none_or(|score| score >= least)).take(most);
+    let kept: Vec<usize> = kept.collect();
+    for name in ["boxes", "labels", "scores"] {
+        let Some(values) = outputs.get(name).and_then(Value::as_array) else { continue };
+        let values: Vec<Value> = kept.iter().filter_map(|at| values.get(*at).cloned()).collect();
+        outputs.insert(name.to_owned(), Value::Array(values));
     }
 }
 
