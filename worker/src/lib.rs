@@ -6,6 +6,7 @@
 mod begun;
 pub mod local;
 pub mod media;
+pub mod net;
 pub mod ops;
 mod reporter;
 mod routes;
