@@ -247,7 +247,7 @@ pub struct Limit {
 /// Whether a call is let in by all its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It is; what it holds is given back by `leave`, or lapses.
+    /// It is; what it holds is given back by `give_back`, or lapses.
     Admitted,
     /// Not yet: it has a turn at this time, which lapses if it is not used.
     Later {
@@ -407,7 +407,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Admission, StoreError>> + Send;
 
     /// Gives back what a call holds of these limits, and the turns that it has.
-    fn leave(&self, call: &CallId, limits: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn give_back(&self, call: &CallId, limits: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Sets the price of a call aside in all of `purses`, or in none, for `hold`. A call that has a reservation keeps it.
     fn reserve(
@@ -449,6 +449,12 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         provider: &str,
         fingerprints: &[String],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps what webhooks of a provider are checked with.
+    fn keep_trust(&self, provider: &str, trust: &Value) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What webhooks of a provider are checked with, if anybody has fetched it.
+    fn trust(&self, provider: &str) -> impl Future<Output = Result<Option<Value>, StoreError>> + Send;
 
     /// Rises whenever a key or a route got better: a quota is back, a key was replaced.
     fn relief(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -235,7 +235,9 @@ impl Settings {
 
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
-        crate::providers::options(self).values().any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
+        crate::providers::options(self)
+            .values()
+            .any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
     }
 
     /// Where webhooks of providers arrive from outside, if anybody told.

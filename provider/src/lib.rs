@@ -9,6 +9,7 @@ mod answer;
 pub mod classify;
 mod fal;
 mod form;
+mod hook;
 mod http;
 pub mod mapping;
 mod registry;
@@ -18,5 +19,6 @@ pub use adapter::{
     Access, Adapter, Ask, Disbelief, Failure, File, Found, Incoming, Made, News, Polled, Product, Source, Submission,
     Submitted, Traits, Uploaded,
 };
+pub use hook::hook_token;
 pub use http::{Body, Method, Part, Request, Response};
 pub use registry::{adapters, find};

@@ -82,7 +82,15 @@ impl<S: Store + Ledger> Caller<S> {
         worker: String,
         failpoint: Option<CallFailpoint>,
     ) -> Caller<S> {
-        Caller { store, providers, workbench, worker, failpoint, known: Mutex::default(), secret: tokio::sync::OnceCell::new() }
+        Caller {
+            store,
+            providers,
+            workbench,
+            worker,
+            failpoint,
+            known: Mutex::default(),
+            secret: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// Whether this step is done by calling somebody.
@@ -122,9 +130,12 @@ impl<S: Store + Ledger> Caller<S> {
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
                 Err(error) => {
-                    return Err(StepError::new(ErrorClass::WorkflowError, format!("the ledger can't be used: {error}"))
-                        .code("ledger")
-                        .advice(error.advice()));
+                    return Err(StepError::new(
+                        ErrorClass::WorkflowError,
+                        format!("the ledger can't be used: {error}"),
+                    )
+                    .code("ledger")
+                    .advice(error.advice()));
                 }
             }
         }
@@ -185,7 +196,12 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// Sends a request of an adapter and counts it.
-    async fn ask(&self, provider: &str, what: &'static str, request: &Request) -> Result<Response, crate::net::SendError> {
+    async fn ask(
+        &self,
+        provider: &str,
+        what: &'static str,
+        request: &Request,
+    ) -> Result<Response, crate::net::SendError> {
         let began = tokio::time::Instant::now();
         let answer = self.providers.net.send(request).await;
         let code = match &answer {
@@ -219,7 +235,7 @@ impl<S: Store + Ledger> Caller<S> {
         if names.is_empty() {
             return Ok(());
         }
-        self.insist(|| self.store.leave(&call.id, &names)).await
+        self.insist(|| self.store.give_back(&call.id, &names)).await
     }
 }
 

@@ -18,7 +18,7 @@ mod workbench;
 
 pub use calls::Caller;
 pub use failpoint::{CallFailpoint, ParseCallFailpointError};
-pub use providers::{Account, CallOptions, Key, ProviderOptions, Providers, hook_token};
+pub use providers::{Account, CallOptions, Key, ProviderOptions, Providers};
 pub use routes::Routes;
 pub use service::Worker;
 pub use workbench::Workbench;

@@ -12,6 +12,7 @@ mod guard;
 mod sniff;
 
 pub use fetch::{FetchError, FetchLimits, Fetched};
+pub(crate) use sniff::media_type;
 
 use darkroom_proto::{ErrorClass, StepError};
 use darkroom_provider::{Method, Request, Response};

@@ -44,11 +44,7 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> CallOptions {
-        CallOptions {
-            public_url: None,
-            recheck_every: Duration::from_secs(300),
-            daily: BTreeMap::new(),
-        }
+        CallOptions { public_url: None, recheck_every: Duration::from_secs(300), daily: BTreeMap::new() }
     }
 }
 
@@ -115,12 +111,7 @@ pub struct Providers {
 impl Providers {
     /// Those that have a key, or that need none and have a URL.
     pub fn new(providers: &BTreeMap<String, ProviderOptions>, net: Net, options: CallOptions) -> Providers {
-        let made = Providers {
-            accounts: RwLock::default(),
-            net,
-            options,
-            usual: Mutex::default(),
-        };
+        let made = Providers { accounts: RwLock::default(), net, options, usual: Mutex::default() };
         made.replace(providers);
         made
     }
@@ -177,8 +168,12 @@ impl Providers {
 
     /// Who pays for a call, and what they may spend.
     pub(crate) fn purses(&self, workflow: &str, model: &str, provider: &str) -> Vec<Purse> {
-        let names =
-            ["total".to_owned(), format!("workflow/{workflow}"), format!("model/{model}"), format!("provider/{provider}")];
+        let names = [
+            "total".to_owned(),
+            format!("workflow/{workflow}"),
+            format!("model/{model}"),
+            format!("provider/{provider}"),
+        ];
         let purse = |name: String| Purse { daily: self.options.daily.get(&name).copied(), name };
         names.into_iter().map(purse).collect()
     }
@@ -186,7 +181,7 @@ impl Providers {
     /// Where a provider may tell that the job of a call has ended.
     pub(crate) fn hook(&self, provider: &str, call: &darkroom_proto::CallId, secret: &str) -> Option<String> {
         let public = self.options.public_url.as_deref()?.trim_end_matches('/');
-        let token = hook_token(secret, call.as_str());
+        let token = darkroom_provider::hook_token(secret, call.as_str());
         Some(format!("{public}/hooks/{provider}/{call}/{token}"))
     }
 
@@ -203,9 +198,4 @@ impl Providers {
         let known = usual.entry((provider.to_owned(), endpoint.to_owned())).or_insert(time);
         known.0 = (known.0 * (USUAL_WEIGHT - 1) + time.0) / USUAL_WEIGHT;
     }
-}
-
-/// The part of a webhook's URL that nobody can guess: who knows it was given it by us.
-pub fn hook_token(secret: &str, call: &str) -> String {
-    Sha256::of(format!("hook\0{secret}\0{call}").as_bytes()).short(32)
 }

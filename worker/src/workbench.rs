@@ -159,7 +159,9 @@ impl Workbench {
     /// # Errors
     /// When the artifact store can't be asked.
     pub(crate) fn read_manifest(&self, message: &StepMessage) -> Result<Option<Succeeded>, StepError> {
-        let Some(text) = self.files.0.manifest(message.run, &message.path, message.generation)? else { return Ok(None) };
+        let Some(text) = self.files.0.manifest(message.run, &message.path, message.generation)? else {
+            return Ok(None);
+        };
         let Ok(manifest) = serde_json::from_slice::<Value>(&text) else { return Ok(None) };
         let Some(outputs) = manifest.get("outputs").and_then(Value::as_object) else { return Ok(None) };
         let saved = manifest.get("saved").cloned().and_then(|saved| serde_json::from_value(saved).ok());

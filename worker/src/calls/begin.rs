@@ -47,7 +47,10 @@ impl<S: Store + Ledger> Caller<S> {
                     None => continue,
                 }
             }
-            if redelivered && calls.is_empty() && let Some(handled) = self.after_a_loss(message).await? {
+            if redelivered
+                && calls.is_empty()
+                && let Some(handled) = self.after_a_loss(message).await?
+            {
                 return Ok(handled);
             }
             match self.call(message, token, &calls).await? {
@@ -61,8 +64,7 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     async fn take(&self, message: &StepMessage) -> Result<Token, Stuck> {
-        let claim =
-            || self.store.claim(message.run, &message.path, message.generation, message.attempt, &self.worker);
+        let claim = || self.store.claim(message.run, &message.path, message.generation, message.attempt, &self.worker);
         self.insist(claim).await
     }
 
@@ -152,7 +154,8 @@ impl<S: Store + Ledger> Caller<S> {
         let reserved = self.insist(|| self.store.reserve(&id, price, &purses, RESERVED_FOR)).await?;
         if let Reservation::Short { purse, spent, daily } = reserved {
             self.withdraw(&id, &limits).await?;
-            let text = format!("the call costs up to {price}, and {purse} has spent or set aside {spent} of {daily} today");
+            let text =
+                format!("the call costs up to {price}, and {purse} has spent or set aside {spent} of {daily} today");
             return Ok(Tried::Handled(Handled::failed(over_budget(text), so_far)));
         }
         self.reaches(Moment::BeforeIntent);
@@ -241,7 +244,9 @@ impl<S: Store + Ledger> Caller<S> {
             }
             Submitted::Done(product) => {
                 self.saw_good(candidate).await?;
-                self.done_at_once(message, call, candidate, product, &submission.ignored, &access).await.map(Tried::Handled)
+                self.done_at_once(message, call, candidate, product, &submission.ignored, &access)
+                    .await
+                    .map(Tried::Handled)
             }
             Submitted::Refused(failure) => self.failed(message, call, candidate, failure).await,
             Submitted::Unclear(error) => {
@@ -356,7 +361,8 @@ impl<S: Store + Ledger> Caller<S> {
                 Handled::failed(StepError::new(ErrorClass::Cancelled, "the run was cancelled before the call"), cost)
             }
             Refusal::OverBudget { spent, budget } => {
-                let text = format!("the call would go over the run's budget: {spent} of {budget} are spent or set aside");
+                let text =
+                    format!("the call would go over the run's budget: {spent} of {budget} are spent or set aside");
                 Handled::failed(over_budget(text), cost)
             }
         }
@@ -411,7 +417,12 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// A job that is paid failed.
-    pub(super) async fn ended_badly(&self, message: &StepMessage, call: &Call, failure: Failure) -> Result<Handled, Stuck> {
+    pub(super) async fn ended_badly(
+        &self,
+        message: &StepMessage,
+        call: &Call,
+        failure: Failure,
+    ) -> Result<Handled, Stuck> {
         let cost = if failure.billed { call.price } else { Money::ZERO };
         let fact = Fact::Failed { error: failure.error.clone(), cost };
         self.insist(|| self.store.note(message.run, &call.id, &fact)).await?;
@@ -456,7 +467,7 @@ impl<S: Store + Ledger> Caller<S> {
             return Ok(());
         }
         let names: Vec<String> = limits.iter().map(|limit| limit.name.clone()).collect();
-        self.insist(|| self.store.leave(id, &names)).await
+        self.insist(|| self.store.give_back(id, &names)).await
     }
 
     /// Notes that a key and a route work.

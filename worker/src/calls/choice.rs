@@ -26,7 +26,10 @@ pub(super) struct Candidate {
 pub(super) enum Choice {
     Call(Candidate),
     /// Nobody now: come back then, without using an attempt.
-    Later { at: Timestamp, reason: String },
+    Later {
+        at: Timestamp,
+        reason: String,
+    },
     Nobody(StepError),
 }
 
@@ -134,13 +137,7 @@ impl Hindrances {
 
     /// What to do when nobody can be called. A key that cools down comes back by itself, so the step only waits; the rest
     /// is an error of the class that is most likely to pass.
-    fn choice(
-        self,
-        message: &StepMessage,
-        model: &str,
-        unsupported: Option<StepError>,
-        now: Timestamp,
-    ) -> Choice {
+    fn choice(self, message: &StepMessage, model: &str, unsupported: Option<StepError>, now: Timestamp) -> Choice {
         let waited = message.deferred_since.map_or(Duration(0), |since| now.since(since));
         let retry_after = |error: StepError, at: Timestamp| StepError { retry_after: Some(at.since(now)), ..error };
         if let Some(at) = self.cooling {
@@ -151,7 +148,8 @@ impl Hindrances {
             return Choice::Nobody(retry_after(error.code("keys_cooling").advice(RATE_ADVICE), at));
         }
         if let Some((at, said)) = self.open {
-            let error = StepError::new(ErrorClass::ServerUnavailable, format!("no route of `{model}` works now: {said}"));
+            let error =
+                StepError::new(ErrorClass::ServerUnavailable, format!("no route of `{model}` works now: {said}"));
             return Choice::Nobody(retry_after(error.code("circuit_open").advice(OPEN_ADVICE), at));
         }
         let nobody = |class, code: &str, text: String, advice: &str| {
@@ -176,7 +174,8 @@ impl Hindrances {
 }
 
 const RATE_ADVICE: &str = "add a key, lower the number of steps at once (`max-parallel`), or wait";
-const OPEN_ADVICE: &str = "the provider has trouble; it is tried again by itself. `darkroom providers list` shows what is known";
+const OPEN_ADVICE: &str =
+    "the provider has trouble; it is tried again by itself. `darkroom providers list` shows what is known";
 const QUOTA_ADVICE: &str = "top up the account or add a key of another; the run goes on by itself then";
 const KEY_ADVICE: &str = "replace the key (DARKROOM__PROVIDERS__<NAME>__KEYS); the run goes on by itself then";
 const ROUTE_ADVICE: &str =

@@ -54,7 +54,9 @@ impl<S: Store + Ledger> Caller<S> {
                 let answer = self.ask(account.adapter.name(), "look-up", &request).await;
                 let found = match &answer {
                     Ok(response) => account.adapter.looked_up(&access, &call.id, route, response),
-                    Err(_) => return Ok(Some(self.wait_in_doubt(message, call, now.after(Duration(2_000)), now, &calls))),
+                    Err(_) => {
+                        return Ok(Some(self.wait_in_doubt(message, call, now.after(Duration(2_000)), now, &calls)));
+                    }
                 };
                 match found {
                     Found::Job(handle) => return self.found(message, call, handle).await.map(Some),
@@ -126,7 +128,8 @@ impl<S: Store + Ledger> Caller<S> {
             return Ok(Some(Handled::failed(held(call), self.cost_of(message).await?)));
         }
         tracing::warn!(call = %call.id, provider = call.provider, "the call may have been paid; the step is flagged and called again");
-        metrics::counter!("darkroom_possible_duplicate_charges_total", "provider" => call.provider.clone()).increment(1);
+        metrics::counter!("darkroom_possible_duplicate_charges_total", "provider" => call.provider.clone())
+            .increment(1);
         Ok(None)
     }
 }
@@ -135,7 +138,10 @@ impl<S: Store + Ledger> Caller<S> {
 pub(super) fn held(call: &Call) -> StepError {
     StepError::new(
         ErrorClass::UnknownOutcome,
-        format!("nobody can tell whether {} has the job of call {}, which costs up to {}", call.provider, call.id, call.price),
+        format!(
+            "nobody can tell whether {} has the job of call {}, which costs up to {}",
+            call.provider, call.id, call.price
+        ),
     )
     .advice("look at the provider's own list of jobs; `resume --from-step` calls it again, and may pay twice")
 }

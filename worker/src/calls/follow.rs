@@ -99,15 +99,14 @@ impl<S: Store + Ledger> Caller<S> {
                 self.providers.took(&call.provider, &call.endpoint, now.since(call.at));
                 self.settle(message, call, product, files, &[]).await
             }
-            Err(super::settle::Trouble::Hard(error)) => {
-                self.ended_badly(message, call, Failure::billed(error)).await
-            }
+            Err(super::settle::Trouble::Hard(error)) => self.ended_badly(message, call, Failure::billed(error)).await,
             Err(super::settle::Trouble::Passing(error)) => {
                 if now.since(call.at) > Duration(message.timeout.0 + RESCUED_WITHIN.0) {
                     return self.ended_badly(message, call, Failure::billed(error)).await;
                 }
                 tracing::warn!(call = %call.id, %error, "the output can't be fetched yet; it is tried again, and nothing is paid again");
-                metrics::counter!("darkroom_output_fetches_failed_total", "provider" => call.provider.clone()).increment(1);
+                metrics::counter!("darkroom_output_fetches_failed_total", "provider" => call.provider.clone())
+                    .increment(1);
                 let pause = Duration((500 << call.turn.min(7)).min(RESCUE_GAP_MAX));
                 self.next_turn(message, call, pause)
             }

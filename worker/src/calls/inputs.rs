@@ -28,7 +28,8 @@ impl<S: Store + Ledger> Caller<S> {
         for (param, artifact) in artifacts {
             let (workbench, wanted) = (self.workbench.clone(), artifact.clone());
             let read = tokio::task::spawn_blocking(move || workbench.read(&wanted)).await;
-            let bytes = read.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "reading was aborted")))?;
+            let bytes =
+                read.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "reading was aborted")))?;
             let name = match artifact.name.is_empty() {
                 true => format!("{}.{}", artifact.sha256.short(12), artifact.ext()),
                 false => artifact.name.clone(),

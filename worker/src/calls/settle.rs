@@ -65,7 +65,7 @@ impl<S: Store + Ledger> Caller<S> {
         let bytes_max = if wanted(made.output) == Kind::Video { FILM_BYTES_MAX } else { MADE_BYTES_MAX };
         match &made.source {
             Source::Bytes { bytes, media_type } => {
-                let sniffed = crate::net::sniff(bytes).map(str::to_owned);
+                let sniffed = crate::net::media_type(bytes).map(str::to_owned);
                 Ok((bytes.clone(), sniffed.unwrap_or_else(|| media_type.clone())))
             }
             Source::Url { url, with_key } => {
@@ -97,16 +97,22 @@ impl<S: Store + Ledger> Caller<S> {
         ignored: &[String],
         cost: Money,
     ) -> Result<Succeeded, Stuck> {
-        let mut outputs: Map = files.into_iter().map(|(name, artifact)| (name.to_owned(), artifact.to_value())).collect();
+        let mut outputs: Map =
+            files.into_iter().map(|(name, artifact)| (name.to_owned(), artifact.to_value())).collect();
         outputs.extend(product.values);
         pass_on(message, &mut outputs);
         sift(message, &mut outputs);
         check(message, &outputs)?;
-        let mut notes: Vec<String> =
-            ignored.iter().map(|name| format!("{} ignores `{name}`", call.provider)).collect();
-        notes.extend(product.facts.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(|note| {
-            note.as_str().map(str::to_owned)
-        }));
+        let mut notes: Vec<String> = ignored.iter().map(|name| format!("{} ignores `{name}`", call.provider)).collect();
+        notes.extend(
+            product
+                .facts
+                .get("notes")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|note| note.as_str().map(str::to_owned)),
+        );
         let origin = json!({
             "provider": call.provider,
             "endpoint": call.endpoint,
@@ -118,8 +124,7 @@ impl<S: Store + Ledger> Caller<S> {
         });
         let succeeded = Succeeded { outputs, saved: None, notes };
         let (workbench, message) = (self.workbench.clone(), message.clone());
-        let kept =
-            tokio::task::spawn_blocking(move || workbench.finish_called(&message, succeeded, &origin)).await;
+        let kept = tokio::task::spawn_blocking(move || workbench.finish_called(&message, succeeded, &origin)).await;
         kept.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "keeping the step was aborted")))
     }
 }
@@ -166,9 +171,12 @@ fn check(message: &StepMessage, outputs: &Map) -> Result<(), StepError> {
     if op.primary.is_empty() || outputs.contains_key(op.primary) {
         return detected(message, outputs);
     }
-    Err(StepError::new(ErrorClass::ServerUnavailable, format!("the provider says that it is done and gives no {}", op.primary))
-        .code("no_output")
-        .advice("the call is paid; resume the run to call it again, or take another model"))
+    Err(StepError::new(
+        ErrorClass::ServerUnavailable,
+        format!("the provider says that it is done and gives no {}", op.primary),
+    )
+    .code("no_output")
+    .advice("the call is paid; resume the run to call it again, or take another model"))
 }
 
 /// A detection that found nothing is an error unless the step allows it.
