@@ -19,6 +19,7 @@ mod masked;
 mod metric;
 mod output;
 mod progress;
+mod providers;
 mod role;
 mod run_name;
 mod settings;

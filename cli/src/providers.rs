@@ -14,7 +14,8 @@ const SIMULATED_KEY: &str = "simulated:key";
 
 /// What is set of each provider. With the simulator all of them are there, and keys of one's own are used if there are any.
 pub(crate) fn options(settings: &Settings) -> BTreeMap<String, ProviderOptions> {
-    let simulator = settings.simulator.as_deref().map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty());
+    let simulator =
+        settings.simulator.as_deref().map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty());
     let mut options: BTreeMap<String, ProviderOptions> = BTreeMap::new();
     for (name, provider) in &settings.providers {
         let keys = provider.keys.expose_secret().split(',').map(str::trim).filter(|key| !key.is_empty());
@@ -68,4 +69,34 @@ fn host_of(url: &str) -> Option<String> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next()?;
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+/// How often it is looked whether keys were replaced in their files.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Uses keys that are put into their files while the process runs.
+pub(crate) async fn follow(providers: Arc<Providers>) {
+    let mut known: Option<Vec<(String, Vec<String>)>> = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // A file that is just being written can be read the next time.
+        let Ok(settings) = Settings::load() else { continue };
+        let options = options(&settings);
+        let keys = |options: &BTreeMap<String, ProviderOptions>| -> Vec<(String, Vec<String>)> {
+            let exposed = |provider: &ProviderOptions| {
+                provider
+                    .keys
+                    .iter()
+                    .map(|key| darkroom_proto::Sha256::of(key.expose_secret().as_bytes()).to_string())
+                    .collect()
+            };
+            options.iter().map(|(name, provider)| (name.clone(), exposed(provider))).collect()
+        };
+        let now = keys(&options);
+        if known.as_ref().is_some_and(|known| *known != now) {
+            tracing::info!("the keys of providers were replaced");
+            providers.replace(&options);
+        }
+        known = Some(now);
+    }
 }

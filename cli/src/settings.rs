@@ -172,6 +172,9 @@ const NAMESPACE_CHARS_MAX: usize = 40;
 /// Where pages are served.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
+/// Where the HTTP API is served.
+const API_LISTEN: &str = "127.0.0.1:8080";
+
 /// When waiting runs are looked at again.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -238,6 +241,15 @@ impl Settings {
         crate::providers::options(self)
             .values()
             .any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
+    }
+
+    /// Where the HTTP API is served.
+    pub(crate) fn api_listen(&self) -> Result<SocketAddr, Failure> {
+        let text = self.api.listen.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(API_LISTEN);
+        text.parse().map_err(|_| {
+            Failure::usage(format!("api.listen: `{text}` is no address"))
+                .advice("write an address and a port, such as 127.0.0.1:8080")
+        })
     }
 
     /// Where webhooks of providers arrive from outside, if anybody told.

@@ -5,6 +5,7 @@
 //! with the call that is open there. So it does not matter who is killed when, how often a message comes, or who sends it
 //! again.
 
+mod attend;
 mod begin;
 mod choice;
 mod doubt;

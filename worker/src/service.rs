@@ -108,6 +108,8 @@ impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
         reporters.spawn(reporter.run());
         let mut presence = JoinSet::new();
         presence.spawn(self.clone().stay_announced());
+        let caller = self.caller.clone();
+        presence.spawn(async move { caller.attend().await });
         let mut slots = JoinSet::new();
         let (own, calling): (Vec<String>, Vec<String>) = self.pools.iter().cloned().partition(|pool| pool == OWN_POOL);
         for (pools, slots_of) in [(own, self.slots), (calling, self.call_slots)] {
