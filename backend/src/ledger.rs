@@ -4,6 +4,15 @@
 //! settled. *Only the intent is fenced*: it is refused to whoever does not hold the step, and while an earlier call of the
 //! step is open. Facts are taken from anyone, because what happened at a provider has happened.
 
+mod days;
+mod facts;
+mod sightings;
+mod waits;
+
+pub(crate) use days::{day_name, day_of};
+pub(crate) use sightings::KEY_PREFIX;
+pub(crate) use waits::{slack, wait_for_place};
+
 use crate::{StoreError, Token};
 use darkroom_proto::{CallId, Duration, Money, RunId, StepError, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
