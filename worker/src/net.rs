@@ -103,6 +103,7 @@ impl Net {
             Method::Delete => reqwest::Method::DELETE,
         };
         let exchange = Exchange {
+            is_question: method == reqwest::Method::GET,
             method,
             url,
             headers,
@@ -153,3 +154,6 @@ fn value_of(value: &str) -> Result<HeaderValue, StepError> {
     HeaderValue::from_str(value)
         .map_err(|_| StepError::new(ErrorClass::InvalidInput, "a header has characters that no header takes"))
 }
+
+#[cfg(test)]
+mod tests;

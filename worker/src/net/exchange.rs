@@ -15,9 +15,12 @@ use tower::util::MapResponseLayer;
 /// How long finding the address, connecting and TLS may take together.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How many idle connections are kept to one host, and for how long.
+/// How many idle connections are kept to one host.
 const IDLE_MAX: usize = 16;
-const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long an idle connection is kept: shorter than servers do, among which 5 s is the least that is usual (Node.js), so
+/// that it is hardly ever they who close it while we write.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
 
 tokio::task_local! {
     /// Whether the exchange of this task has a connection.
@@ -32,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) body: Option<Vec<u8>>,
     /// Of the whole exchange.
     pub(super) time_max: Duration,
+    /// Whether it may go over a connection that was used before.
+    pub(super) is_question: bool,
     /// Of the answer's body.
     pub(super) bytes_max: u64,
     /// Whether the body of an answer is taken in also when its status is none of success.
@@ -46,10 +51,10 @@ pub(super) struct Exchange {
 /// reqwest can't turn off), and only where hyper gives the request back, which it does while no byte of it was written
 /// (`hyper/src/proto/h1/dispatch.rs`, `recv_msg`). That is safe, but what is not sent again there is lost on a connection
 /// that was already closing: whether it arrived can't be told. So whatever is not a mere question gets a connection of its
-/// own, where a failure to connect is one that surely sent nothing.
+/// own, where a failure to connect is one that surely sent nothing; files do as well, which are worth one.
 #[derive(Clone)]
 pub(super) struct Lines {
-    /// Keeps connections: for `GET`.
+    /// Keeps connections, for questions.
     kept: Client,
     /// A new connection each time.
     fresh: Client,
@@ -83,7 +88,7 @@ impl Lines {
 
     /// Sends the request once and takes in the answer.
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Response, SendError> {
-        let is_question = exchange.method == Method::GET;
+        let is_question = exchange.is_question;
         let client = if is_question { &self.kept } else { &self.fresh };
         let connected = Arc::new(AtomicBool::new(is_question));
         let (time_max, place) = (exchange.time_max, shown(exchange.url.as_str()));

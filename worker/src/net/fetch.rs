@@ -70,6 +70,7 @@ impl Net {
                 url: url.clone(),
                 headers: headers.clone(),
                 body: None,
+                is_question: false,
                 time_max: deadline.saturating_duration_since(tokio::time::Instant::now()),
                 bytes_max: limits.bytes_max,
                 with_errors: false,
