@@ -46,7 +46,7 @@ async fn hear<S: Store + Ledger, Q: Queue>(
     let (outcome, response) = match heard {
         Ok(Heard::Taken) => ("taken", StatusCode::OK.into_response()),
         Ok(Heard::Nothing) => ("nothing", StatusCode::OK.into_response()),
-        Ok(Heard::Challenge(back)) => ("challenge", axum::body::Bytes::from(back.to_string()).into_response()),
+        Ok(Heard::Challenge(back)) => ("challenge", Bytes::from(back.to_string()).into_response()),
         Err(Unheard::Unknown) => ("unknown", StatusCode::NOT_FOUND.into_response()),
         Err(Unheard::Disbelieved) => ("disbelieved", StatusCode::UNAUTHORIZED.into_response()),
         Err(Unheard::Malformed) => ("malformed", StatusCode::BAD_REQUEST.into_response()),

@@ -6,11 +6,17 @@ use crate::ledger::{
 };
 use crate::{StoreError, limits};
 use darkroom_proto::{CallId, Duration, Money, RunId, Timestamp};
+use serde_json::Value;
 
 impl Ledger for EmbeddedStore {
     /// What was acknowledged is in the file, so there is only one life.
     async fn epoch(&self) -> Result<String, StoreError> {
         Ok("embedded".to_owned())
+    }
+
+    /// One for each life of the process: nobody outside of it is told the URLs that are made with it.
+    async fn secret(&self) -> Result<String, StoreError> {
+        Ok(self.file().conditions().secret())
     }
 
     async fn intent(&self, intent: &Intent) -> Result<Intended, StoreError> {
@@ -46,7 +52,7 @@ impl Ledger for EmbeddedStore {
         Ok(self.file().limits().admit(call, wanted, hold, self.file().now()))
     }
 
-    async fn leave(&self, call: &CallId, names: &[String]) -> Result<(), StoreError> {
+    async fn give_back(&self, call: &CallId, names: &[String]) -> Result<(), StoreError> {
         self.file().limits().leave(call, names);
         Ok(())
     }
@@ -93,6 +99,15 @@ impl Ledger for EmbeddedStore {
         limits::check_names(fingerprints.iter().map(String::as_str).chain([provider]))?;
         self.file().conditions().announce_keys(provider, fingerprints);
         Ok(())
+    }
+
+    async fn keep_trust(&self, provider: &str, trust: &Value) -> Result<(), StoreError> {
+        self.file().conditions().keep_trust(provider, trust);
+        Ok(())
+    }
+
+    async fn trust(&self, provider: &str) -> Result<Option<Value>, StoreError> {
+        Ok(self.file().conditions().trust(provider))
     }
 
     async fn relief(&self) -> Result<u64, StoreError> {

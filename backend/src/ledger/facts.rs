@@ -17,6 +17,7 @@ impl Call {
             provider: intent.provider.clone(),
             endpoint: intent.endpoint.clone(),
             key: intent.key.clone(),
+            worker: intent.worker.clone(),
             price: intent.price,
             at: now,
             send_by: now.after(intent.send_within),
