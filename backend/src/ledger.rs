@@ -465,6 +465,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// What webhooks of a provider are checked with, if anybody has fetched it.
     fn trust(&self, provider: &str) -> impl Future<Output = Result<Option<Value>, StoreError>> + Send;
 
+    /// The fingerprints of the keys that are configured, as they were announced last, sorted.
+    fn keys(&self, provider: &str) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
     /// Rises whenever a key or a route got better: a quota is back, a key was replaced.
     fn relief(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

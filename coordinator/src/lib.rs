@@ -11,6 +11,7 @@ mod outbox;
 mod ownership;
 mod plans;
 mod record;
+mod relief;
 mod runs;
 mod service;
 

@@ -1,7 +1,8 @@
 //! A run as people and services read it.
 
+use crate::parking::CYCLES_MAX;
 use crate::plan::{Body, Call, FanOut, NodeIndex, Plan, Work};
-use crate::run::{Run, Step};
+use crate::run::{Run, State, Step};
 use darkroom_proto::{CostDocument, ErrorDocument, Map, RunDocument, StepDocument, StepPath, StepStatus};
 
 /// How many instances of a fan-out a run's document shows; more come by `show RUN --step`.
@@ -100,11 +101,22 @@ fn blank(path: &StepPath, op: &str, step: Option<&Step>) -> StepDocument {
         finished_at: step.and_then(|step| step.finished_at),
         output: Map::new(),
         error: step.and_then(|step| step.error.as_ref()).map(ErrorDocument::from),
-        cost: 0.0,
-        reason: step.and_then(|step| step.skipped.as_ref()).map(ToString::to_string),
+        cost: step.map_or(0.0, |step| step.cost.spent.usd()),
+        reason: step.and_then(reason),
         saved: step.and_then(|step| step.saved.as_ref()).map(|saved| saved.path.clone()),
         items: None,
         steps: Vec::new(),
+    }
+}
+
+/// Why a step was skipped, or what it waits for.
+fn reason(step: &Step) -> Option<String> {
+    match (&step.state, &step.parking) {
+        (State::Waiting { .. }, _) => step.waiting.clone(),
+        (State::Parked { at }, Some(parking)) => {
+            Some(format!("parked; looked at again at {at} (cycle {} of {CYCLES_MAX})", parking.cycle))
+        }
+        _ => step.skipped.as_ref().map(ToString::to_string),
     }
 }
 

@@ -18,6 +18,7 @@ mod instance;
 mod lost;
 mod names;
 mod node;
+mod parking;
 pub mod plan;
 pub mod preview;
 mod quoting;
@@ -36,9 +37,11 @@ pub mod source;
 mod stop;
 mod suggest;
 mod syntax;
+mod tally;
 pub mod template;
 mod token;
 mod types;
+mod waiting;
 mod watch;
 mod yaml;
 
@@ -51,6 +54,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use document::{INSTANCES_SHOWN, run_document, step_document};
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
+pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use render::{render, summary};
 pub use resume::kept_artifacts;
 pub use run::{

@@ -49,7 +49,9 @@ impl Turn<'_> {
         let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
         let attempt = step.attempt;
         let delay = match step.state {
-            State::Retrying { at } if at > self.now => Some(at.since(self.now)),
+            State::Retrying { at: back_at } | State::Waiting { until: back_at, .. } if back_at > self.now => {
+                Some(back_at.since(self.now))
+            }
             _ => None,
         };
         match self.attempt(path, &place, attempt) {
@@ -62,9 +64,9 @@ impl Turn<'_> {
     }
 }
 
-/// Whether a message about the step is on its way, or it is with a worker.
+/// Whether a message about the step is on its way, or it is with a worker or a provider.
 pub(crate) fn is_under_way(step: &Step) -> bool {
-    matches!(step.state, State::Dispatched | State::Retrying { .. })
+    matches!(step.state, State::Dispatched | State::Retrying { .. } | State::Waiting { .. })
 }
 
 fn poison() -> StepError {

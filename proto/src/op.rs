@@ -137,6 +137,11 @@ impl OpSpec {
         self.outputs.iter().find(|output| output.name == name)
     }
 
+    /// Whether a step of it may call a provider, and then be paid for: it may not run twice.
+    pub fn calls_a_provider(&self) -> bool {
+        self.pool != "image"
+    }
+
     /// The last word of the name, which is the id of a step that gives none.
     pub fn last_word(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)

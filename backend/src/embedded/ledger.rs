@@ -110,6 +110,10 @@ impl Ledger for EmbeddedStore {
         Ok(self.file().conditions().trust(provider))
     }
 
+    async fn keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.file().conditions().keys(provider))
+    }
+
     async fn relief(&self) -> Result<u64, StoreError> {
         Ok(self.file().conditions().relief())
     }

@@ -95,6 +95,10 @@ impl Ledger for RedisStore {
         self.inner.trust(provider).await
     }
 
+    async fn keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.announced_keys(provider).await
+    }
+
     async fn relief(&self) -> Result<u64, StoreError> {
         self.inner.relief().await
     }

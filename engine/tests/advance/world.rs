@@ -1,7 +1,9 @@
 //! A world without brokers and without pictures: a store of commits, a queue, and a worker that answers from a script.
 
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Change, Effect, Event, Happened, Head, Run, Source, Spec, State, Step, What, advance, compile};
+use darkroom_engine::{
+    Change, Effect, Event, Happened, Head, Parked, Run, Source, Spec, State, Step, What, advance, compile, parked,
+};
 use darkroom_proto::{
     Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
     StepMessage, StepPath, Succeeded, Timestamp,
@@ -9,7 +11,7 @@ use darkroom_proto::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How long a worker takes for a step.
@@ -300,11 +302,22 @@ impl World {
         queued.message
     }
 
-    /// Answers the next message; false if there is none.
+    /// Answers the next message, or checks what is parked; false if there is neither.
     pub(crate) fn step(&mut self) -> bool {
-        let Some(message) = self.take() else { return false };
+        let Some(message) = self.take() else { return self.check_parked(|_| true) };
         let report = self.work_on(&message);
         self.apply(Event::Report(report));
+        true
+    }
+
+    /// Lets time pass until a parked step is checked; those count as ready that are.
+    pub(crate) fn check_parked(&mut self, is_ready: impl Fn(&Parked) -> bool) -> bool {
+        let parked = parked(&self.plan, &self.run);
+        let Some(at) = parked.iter().map(|step| step.at).min() else { return false };
+        self.now = self.now.max(at);
+        let due = parked.into_iter().filter(|step| step.at <= self.now);
+        let ready = due.filter(is_ready).map(|step| step.path).collect();
+        self.apply(Event::Looked { lost: BTreeSet::new(), ready });
         true
     }
 
