@@ -137,28 +137,6 @@ pub fn find(capability: &str, name: &str) -> Option<&'static Model> {
     })
 }
 
-// TEMPORARY-OFFERS
-/// The routes of a model, in order of preference.
-pub fn offers(capability: &str, name: &str, today: &str) -> Vec<&'static Route> {
-    let Some(model) = find(capability, name) else { return Vec::new() };
-    let only = name.split_once('/').filter(|_| model.alias != name).map(|(provider, _)| provider);
-    let is_offered = |route: &&Route| {
-        route.disabled.is_none()
-            && !route.substitute
-            && route.retires.as_deref().is_none_or(|day| today < day)
-            && only.is_none_or(|provider| route.provider == provider)
-    };
-    model.routes.iter().filter(is_offered).collect()
-}
-
-impl Price {
-    /// How many units a call is.
-    pub fn units(_per: Unit, _params: &Map) -> f64 {
-        1.0
-    }
-}
-// TEMPORARY-END
-
 #[cfg(test)]
 mod tests {
     use super::*;
