@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::settings::Settings;
 use darkroom_proto::Duration;
-use darkroom_worker::net::{Net, NetPolicy};
+use darkroom_worker::net::Net;
 use darkroom_worker::{CallOptions, ProviderOptions, Providers};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub(crate) fn providers(settings: &Settings) -> Result<Arc<Providers>, Failure> 
     }
     // What somebody wrote into the settings is trusted to be where they want it.
     let trusted = options.values().filter_map(|provider| host_of(provider.base_url.as_deref()?)).collect();
-    let net = Net::new(NetPolicy { allow_private: settings.net.allow_private, trusted })
+    let net = Net::new(settings.net.policy(trusted))
         .map_err(|error| Failure::other(format!("connections can't be made: {error}")))?;
     let calls = CallOptions {
         public_url: settings.public_url(),

@@ -5,6 +5,8 @@ use crate::failure::Failure;
 use crate::log::LogFormat;
 use crate::masked;
 use config::{Config, Environment, File, FileFormat};
+use darkroom_proto::{Duration, Money};
+use darkroom_worker::net::NetPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,10 @@ pub(crate) struct Settings {
     namespace: Option<String>,
     /// What roles log.
     pub(crate) log: Log,
+    /// What is fetched by URL.
+    pub(crate) net: Net,
+    /// What may be spent.
+    budget: Budget,
     /// The HTTP API.
     api: Api,
     /// The metrics page.
@@ -135,6 +141,35 @@ struct Metrics {
     listen: Option<SocketAddr>,
 }
 
+/// What may be spent in a day of UTC, as `20 USD`, by all runs together. What is not set is not limited.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct Budget {
+    /// By everything.
+    daily: Option<String>,
+    /// By the runs of a workflow.
+    workflow: BTreeMap<String, String>,
+    /// By calls of a model.
+    model: BTreeMap<String, String>,
+    /// By calls of a provider.
+    provider: BTreeMap<String, String>,
+}
+
+/// What is fetched by URL.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Net {
+    /// Whether links may lead to addresses that are not public, and have no TLS. Default: no.
+    pub(crate) allow_private: bool,
+}
+
+impl Net {
+    /// Where requests may go: `trusted` are hosts, or base URLs, that somebody configured.
+    pub(crate) fn policy(self, trusted: Vec<String>) -> NetPolicy {
+        NetPolicy { allow_private: self.allow_private, trusted }
+    }
+}
+
 /// What roles log.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -171,6 +206,9 @@ const NAMESPACE_CHARS_MAX: usize = 40;
 
 /// Where pages are served.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// How often steps that wait for a quota or a key are looked at again.
+const RECHECK_EVERY: Duration = Duration::from_secs(300);
 
 /// Where the HTTP API is served.
 const API_LISTEN: &str = "127.0.0.1:8080";
@@ -241,6 +279,34 @@ impl Settings {
         crate::providers::options(self)
             .values()
             .any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
+    }
+
+    /// What may be spent in a day, by purse.
+    pub(crate) fn daily_budgets(&self) -> Result<BTreeMap<String, Money>, Failure> {
+        let of = |kind: &'static str, budgets: &BTreeMap<String, String>| -> Vec<(String, String)> {
+            budgets.iter().map(|(name, text)| (format!("{kind}/{name}"), text.clone())).collect()
+        };
+        let Budget { daily, workflow, model, provider } = &self.budget;
+        let mut budgets: Vec<(String, String)> = daily.iter().map(|text| ("total".to_owned(), text.clone())).collect();
+        budgets.extend(of("workflow", workflow).into_iter().chain(of("model", model)).chain(of("provider", provider)));
+        let parsed = budgets.into_iter().map(|(purse, text)| match text.parse() {
+            Ok(amount) => Ok((purse, amount)),
+            Err(error) => Err(Failure::usage(format!("budget of {purse}: `{text}`: {error}"))
+                .advice("write dollars for a day, such as `budget.daily = \"20 USD\"`")),
+        });
+        parsed.collect()
+    }
+
+    /// How often steps that wait for a quota or a key are looked at again.
+    pub(crate) fn recheck_every(&self) -> Result<Duration, Failure> {
+        let Some(text) = self.retry.recheck_every.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(RECHECK_EVERY);
+        };
+        let parsed = serde_json::from_value::<Duration>(serde_json::Value::String(text.to_owned()));
+        parsed.ok().filter(|every| every.0 >= 100).ok_or_else(|| {
+            Failure::usage(format!("retry.recheck_every: `{text}` is no time"))
+                .advice("write a time such as `300s` or `5m`, at least 100ms")
+        })
     }
 
     /// Where the HTTP API is served.
