@@ -9,9 +9,14 @@ mod answer;
 pub mod classify;
 mod fal;
 mod form;
+mod google;
 mod http;
 pub mod mapping;
+mod openai;
 mod registry;
+mod replicate;
+#[cfg(test)]
+mod sample;
 mod sign;
 
 pub use adapter::{

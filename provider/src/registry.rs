@@ -2,10 +2,13 @@
 
 use crate::adapter::Adapter;
 use crate::fal::Fal;
+use crate::google::Google;
+use crate::openai::OpenAi;
+use crate::replicate::Replicate;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal]
+    &[&Fal, &Replicate, &OpenAi, &Google]
 }
 
 /// The adapter of this name.
