@@ -188,6 +188,7 @@ pub enum Source {
 
 /// What came of sending a file ahead.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Uploaded {
     /// It is there, under this URL.
     Done(String),

@@ -306,3 +306,216 @@ fn class_of(status: u16, state: &str, said: &str, details: &Value) -> Option<Err
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{self, Sample, access, answer, json_of, secret};
+
+    fn picture() -> Sample {
+        let params = json!({"prompt": "x", "width": 1920, "height": 1080, "seed": 42});
+        Sample::new("image.generate", "google", "nano-banana", params)
+    }
+
+    fn film() -> Sample {
+        Sample::new("video.generate", "google", "veo", json!({"prompt": "x", "duration": "8s"}))
+    }
+
+    fn of(sample: &Sample, body: &Value) -> Submitted {
+        Google.submitted(&access(None), &sample.ask(), &answer(200, &body.to_string()))
+    }
+
+    fn candidate(reason: &str, parts: Value) -> Value {
+        json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason, "index": 0}]})
+    }
+
+    #[test]
+    fn a_picture_is_asked_for_as_the_client_does() {
+        let Submission { request, ignored, .. } = Google.submit(&access(None), &picture().ask()).unwrap();
+        let host = "https://generativelanguage.googleapis.com";
+        assert_eq!(request.url, format!("{host}/v1beta/models/gemini-3-pro-image:generateContent"));
+        assert_eq!(secret(&request, "x-goog-api-key"), sample::KEY);
+        let want = json!({
+            "contents": [{"role": "user", "parts": [{"text": "x"}]}],
+            "generationConfig": {
+                "imageConfig": {"aspectRatio": "16:9"}, "seed": 42, "responseModalities": ["IMAGE"],
+            },
+        });
+        assert_eq!(*json_of(&request), want);
+        assert!(ignored.is_empty(), "{ignored:?}");
+        let edit =
+            Sample::new("image.edit", "google", "nano-banana", json!({"prompt": "x"})).with("image").with("images");
+        let body = Google.submit(&access(None), &edit.ask()).unwrap().request;
+        let parts = json_of(&body).pointer("/contents/0/parts").unwrap();
+        let image = json!({"inlineData": {"mimeType": "image/png", "data": "cG5n"}});
+        assert_eq!(*parts, json!([{"text": "x"}, image, image]));
+    }
+
+    #[test]
+    fn a_film_is_a_long_running_operation() {
+        let request =
+            Google.submit(&access(Some("http://127.0.0.1:1/google")), &film().with("image").ask()).unwrap().request;
+        assert_eq!(request.url, "http://127.0.0.1:1/google/v1beta/models/veo-3.1-generate-preview:predictLongRunning");
+        let want = json!({
+            "instances": [{"prompt": "x", "image": {"mimeType": "image/png", "bytesBase64Encoded": "cG5n"}}],
+            "parameters": {"durationSeconds": 8, "aspectRatio": "16:9", "sampleCount": 1, "resolution": "720p"},
+        });
+        let body = json_of(&request);
+        assert_eq!(body["instances"], want["instances"]);
+        assert_eq!(body["parameters"], want["parameters"]);
+        let name = "models/veo-3.1-generate-preview/operations/abc";
+        let Submitted::Accepted(handle) = of(&film(), &json!({"name": name})) else { panic!() };
+        let poll = Google.poll(&access(None), &handle).unwrap();
+        assert_eq!(poll.url, format!("https://generativelanguage.googleapis.com/v1beta/{name}"));
+        for name in ["", "models/../x", "operations/abc", "models/a?key=b"] {
+            assert!(Google.poll(&access(None), &json!({"id": name})).is_err(), "{name}");
+            assert!(matches!(of(&film(), &json!({"name": name})), Submitted::Unclear(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_picture_is_the_part_that_is_no_thought() {
+        let data = json!({"inlineData": {"mimeType": "image/png", "data": "cG5n"}});
+        let thought = json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "AAAA"}});
+        let body = candidate("STOP", json!([{"text": "here"}, thought, data]));
+        let Submitted::Done(product) = of(&picture(), &body) else { panic!() };
+        let [made] = product.files.as_slice() else { panic!("{product:?}") };
+        assert!(
+            matches!(&made.source, Source::Bytes { bytes, media_type } if bytes == b"png" && media_type == "image/png")
+        );
+    }
+
+    #[test]
+    fn what_the_safety_rules_stop_is_a_rejection_and_what_is_missing_is_tried_again() {
+        use ErrorClass::{ContentRejected, ServerUnavailable};
+        let mut cases: Vec<(Value, ErrorClass)> =
+            REJECTIONS.iter().map(|reason| (candidate(reason, json!([])), ContentRejected)).collect();
+        for reason in ["SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "OTHER"] {
+            cases.push((json!({"promptFeedback": {"blockReason": reason}}), ContentRejected));
+        }
+        for reason in ["NO_IMAGE", "IMAGE_OTHER", "OTHER", "MALFORMED_RESPONSE", "STOP"] {
+            cases.push((candidate(reason, json!([{"text": "I can't"}])), ServerUnavailable));
+        }
+        cases.push((json!({}), ServerUnavailable));
+        cases.push((json!({"candidates": []}), ServerUnavailable));
+        for (body, want) in cases {
+            let Submitted::Refused(failure) = of(&picture(), &body) else { panic!("{body}") };
+            assert_eq!(failure.error.class, want, "{body}");
+            assert!(want == ContentRejected || failure.error.code == "no_media", "{body}");
+        }
+    }
+
+    #[test]
+    fn words_and_boxes_are_read_out_of_the_text() {
+        let describe = Sample::new("image.describe", "google", "describe", json!({})).with("image");
+        let request = Google.submit(&access(None), &describe.ask()).unwrap().request;
+        assert_eq!(json_of(&request).pointer("/contents/0/parts/0/text"), Some(&DESCRIBE.into()));
+        let Submitted::Done(product) = of(&describe, &candidate("STOP", json!([{"text": " A mug. "}]))) else {
+            panic!()
+        };
+        assert_eq!(product.values["text"], "A mug.");
+        let detect = Sample::new("image.detect", "google", "detect", json!({"target": "mug"})).with("image");
+        let request = Google.submit(&access(None), &detect.ask()).unwrap().request;
+        let body = json_of(&request);
+        assert!(body.pointer("/contents/0/parts/0/text").unwrap().as_str().unwrap().contains("mug"));
+        assert_eq!(body.pointer("/generationConfig/responseMimeType"), Some(&"application/json".into()));
+        for text in [
+            r#"[{"box_2d":[100,200,600,700],"label":"mug"}]"#,
+            "```json\n[{\"box_2d\":[100,200,600,700],\"label\":\"mug\"}]\n```",
+        ] {
+            let Submitted::Done(product) = of(&detect, &candidate("STOP", json!([{"text": text}]))) else {
+                panic!("{text}")
+            };
+            // Of a picture of 1000 by 500 pixels.
+            assert_eq!(product.values["boxes"], json!([{"x": 200, "y": 50, "w": 500, "h": 250}]), "{text}");
+        }
+        let Submitted::Done(product) = of(&detect, &candidate("STOP", json!([{"text": "[]"}]))) else { panic!() };
+        assert_eq!(product.values["boxes"], json!([]));
+        assert!(matches!(of(&detect, &candidate("STOP", json!([{"text": "none"}]))), Submitted::Refused(_)));
+    }
+
+    #[test]
+    fn an_operation_is_pending_done_filtered_or_failed() {
+        use ErrorClass::*;
+        let handle = json!({"id": "models/veo/operations/abc", "op": "video.generate"});
+        let polled = |body: &Value| Google.polled(&access(None), &handle, "", &answer(200, &body.to_string()));
+        let done = |response: Value| json!({"done": true, "response": {"generateVideoResponse": response}});
+        let sample =
+            |uri: &str| done(json!({"generatedSamples": [{"video": {"uri": uri}}], "raiMediaFilteredCount": 0}));
+        assert!(matches!(polled(&json!({"name": "x"})), Polled::Pending { .. }));
+        let home = "https://generativelanguage.googleapis.com/v1beta/files/xyz:download?alt=media";
+        for (uri, shows_key) in [(home, true), ("https://evil.example/x.mp4", false)] {
+            let Polled::Done(product) = polled(&sample(uri)) else { panic!("{uri}") };
+            assert!(
+                matches!(&product.files[0].source, Source::Url { url, with_key } if url == uri && *with_key == shows_key),
+                "{uri}"
+            );
+        }
+        let filtered = done(json!({"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["no celebrities"]}));
+        let error = |code: u32, message: &str| json!({"done": true, "error": {"code": code, "message": message}});
+        let cases = [
+            (filtered, ContentRejected),
+            (done(json!({})), ServerUnavailable),
+            (error(3, "a parameter is wrong"), InvalidInput),
+            (error(3, "violates our content policy"), ContentRejected),
+            (error(4, "m"), Timeout),
+            (error(8, "m"), RateLimit),
+            (error(8, "you exceeded your current quota"), QuotaExceeded),
+            (error(13, "m"), ServerUnavailable),
+            (error(14, "m"), ServerUnavailable),
+            (error(99, "m"), ServerUnavailable),
+        ];
+        for (body, want) in cases {
+            let Polled::Failed(failure) = polled(&body) else { panic!("{body}") };
+            assert_eq!(failure.error.class, want, "{body}");
+        }
+        for status in [401, 404, 429, 503] {
+            let again = Google.polled(&access(None), &handle, "", &answer(status, "{}"));
+            assert!(matches!(again, Polled::Again(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn errors_have_the_class_that_google_documents() {
+        use ErrorClass::*;
+        let error = |code: u16, status: &str, message: &str, details: Value| {
+            json!({"error": {"code": code, "message": message, "status": status, "details": details}}).to_string()
+        };
+        let quota = |id: &str, value: &str| {
+            json!([
+                {"@type": "QuotaFailure", "violations": [{"quotaId": id, "quotaValue": value}]},
+                {"@type": "RetryInfo", "retryDelay": "30s"},
+            ])
+        };
+        let minute = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier";
+        let cases = [
+            (400, error(400, "INVALID_ARGUMENT", "m", json!([{"reason": "API_KEY_INVALID"}])), InvalidKey),
+            (
+                400,
+                error(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", json!([])),
+                InvalidKey,
+            ),
+            (400, error(400, "INVALID_ARGUMENT", "aspect ratio", json!([])), InvalidInput),
+            (400, error(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit", json!([])), TooLarge),
+            (400, error(400, "FAILED_PRECONDITION", "User location is not supported", json!([])), InvalidKey),
+            (403, error(403, "PERMISSION_DENIED", "m", json!([])), InvalidKey),
+            (404, error(404, "NOT_FOUND", "models/x is not found", json!([])), ModelNotFound),
+            (413, "{}".to_owned(), TooLarge),
+            (429, error(429, "RESOURCE_EXHAUSTED", "m", quota(minute, "10")), RateLimit),
+            (429, error(429, "RESOURCE_EXHAUSTED", "m", quota(minute, "0")), QuotaExceeded),
+            (
+                429,
+                error(429, "RESOURCE_EXHAUSTED", "m", quota("GenerateRequestsPerDayPerProject", "10")),
+                QuotaExceeded,
+            ),
+            (500, error(500, "INTERNAL", "m", json!([])), ServerUnavailable),
+            (503, error(503, "UNAVAILABLE", "overloaded", json!([])), ServerUnavailable),
+            (504, error(504, "DEADLINE_EXCEEDED", "m", json!([])), Timeout),
+        ];
+        for (status, body, want) in cases {
+            assert_eq!(Google.classify(&answer(status, &body)).class, want, "{status} {body}");
+        }
+        let limited = Google.classify(&answer(429, &error(429, "RESOURCE_EXHAUSTED", "m", quota(minute, "10"))));
+        assert_eq!(limited.retry_after, Some(darkroom_proto::Duration::from_secs(30)));
+    }
+}

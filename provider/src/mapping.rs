@@ -113,15 +113,12 @@ pub fn fits(ask: &Ask<'_>) -> Result<(), StepError> {
 pub fn unsupported(ask: &Ask<'_>) -> Vec<String> {
     let sized = ["size", "aspect", "width", "height"].iter().any(|name| has(ask.route, name));
     let files: BTreeSet<&str> = ask.files.iter().map(|file| file.param.as_str()).collect();
-    let is_ignored = |name: &str| {
+    let is_taken = |name: &str| {
         let is_size = matches!(name, "width" | "height" | "aspect");
-        !OURS.contains(&name)
-            && !files.contains(name)
-            && !has(ask.route, name)
-            && !(is_size && sized)
-            && is_asked(ask, name)
+        OURS.contains(&name) || files.contains(name) || has(ask.route, name) || (is_size && sized)
     };
-    ask.params.keys().filter(|name| is_ignored(name)).cloned().collect()
+    let is_ignored = |name: &&String| !is_taken(name) && is_asked(ask, name);
+    ask.params.keys().filter(is_ignored).cloned().collect()
 }
 
 /// Whether the map of a route can be read.

@@ -149,3 +149,144 @@ fn speech(response: &Response) -> Option<Product> {
     let files = if response.body.is_empty() { Vec::new() } else { vec![crate::Made { output: "audio", source }] };
     Some(Product { files, ..Product::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{self, Sample, access, answer, json_of, secret};
+    use serde_json::json;
+
+    fn picture() -> Sample {
+        Sample::new("image.generate", "openai", "gpt-image", json!({"prompt": "x"})).at("gpt-image", "gpt-image-2")
+    }
+
+    fn edit() -> Sample {
+        Sample::new("image.edit", "openai", "gpt-image", json!({"prompt": "x"}))
+            .at("gpt-image", "gpt-image-2")
+            .with("image")
+    }
+
+    fn speech_of(text: &str) -> Sample {
+        Sample::new("audio.speech", "openai", "gpt-tts", json!({"text": text}))
+    }
+
+    #[test]
+    fn pictures_speech_and_edits_go_where_the_clients_send_them() {
+        let submit = |sample: &Sample, base| OpenAi.submit(&access(base), &sample.ask()).unwrap();
+        let made = submit(&picture(), None);
+        assert_eq!(made.request.url, "https://api.openai.com/v1/images/generations");
+        assert_eq!(secret(&made.request, "authorization"), format!("Bearer {}", sample::KEY));
+        let want = json!({"prompt": "x", "size": "1024x1024", "quality": "medium", "model": "gpt-image-2"});
+        assert_eq!(*json_of(&made.request), want);
+        assert!(made.request.timeout >= Duration::from_secs(180));
+        assert!(made.ignored.is_empty(), "a seed that nobody asked for is not missed: {:?}", made.ignored);
+        let spoken = submit(&speech_of("hi"), Some("http://127.0.0.1:1/v1")).request;
+        assert_eq!(spoken.url, "http://127.0.0.1:1/v1/audio/speech");
+        let want =
+            json!({"input": "hi", "speed": 1, "response_format": "mp3", "model": "gpt-4o-mini-tts", "voice": "alloy"});
+        assert_eq!(*json_of(&spoken), want);
+        let edited = submit(&edit(), None).request;
+        assert_eq!(edited.url, "https://api.openai.com/v1/images/edits");
+        let names = |request: &Request| match &request.body {
+            Body::Multipart(parts) => parts.iter().map(|part| part.name.clone()).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(names(&edited), ["prompt", "quality", "model", "image"]);
+        assert_eq!(
+            names(&submit(&edit().with("images"), None).request),
+            ["prompt", "quality", "model", "image[]", "image[]"]
+        );
+    }
+
+    #[test]
+    fn what_the_model_has_no_name_for_is_told() {
+        let params = json!({"prompt": "x", "seed": 7, "negative-prompt": "y"});
+        let sample = Sample::new("image.generate", "openai", "gpt-image", params).at("gpt-image", "gpt-image-2");
+        let mut ignored = OpenAi.submit(&access(None), &sample.ask()).unwrap().ignored;
+        ignored.sort();
+        assert_eq!(ignored, ["negative-prompt", "seed"]);
+        let masked = OpenAi.submit(&access(None), &edit().with("mask").ask()).unwrap_err();
+        assert_eq!(masked.code, "unsupported_parameter");
+    }
+
+    #[test]
+    fn the_answer_is_the_product() {
+        let body = r#"{"created":1,"data":[{"b64_json":"cG5n"}],"output_format":"webp","usage":{"total_tokens":100}}"#;
+        let Submitted::Done(product) = OpenAi.submitted(&access(None), &picture().ask(), &answer(200, body)) else {
+            panic!()
+        };
+        let Source::Bytes { bytes, media_type } = &product.files[0].source else { panic!() };
+        assert_eq!((bytes.as_slice(), media_type.as_str()), (&b"png"[..], "image/webp"));
+        assert_eq!(product.facts["usage"]["total_tokens"], 100);
+        // A compatible server may give a link.
+        let linked = answer(200, r#"{"data":[{"url":"https://x.example/a.png"}]}"#);
+        let Submitted::Done(product) = OpenAi.submitted(&access(None), &picture().ask(), &linked) else { panic!() };
+        assert!(matches!(product.files[0].source, Source::Url { .. }));
+        let sound = Response { headers: vec![("content-type".into(), "audio/mpeg; x=1".into())], ..answer(200, "mp3") };
+        let Submitted::Done(product) = OpenAi.submitted(&access(None), &speech_of("hi").ask(), &sound) else {
+            panic!()
+        };
+        assert!(matches!(&product.files[0].source, Source::Bytes { media_type, .. } if media_type == "audio/mpeg"));
+        assert_eq!(product.files[0].output, "audio");
+    }
+
+    #[test]
+    fn an_answer_without_a_product_is_a_failure_that_is_paid() {
+        for body in [
+            "{}",
+            "<html>",
+            r#"{"data":[]}"#,
+            r#"{"data":[{"b64_json":""}]}"#,
+            r#"{"data":[{"b64_json":"no base64"}]}"#,
+        ] {
+            let Submitted::Refused(failure) = OpenAi.submitted(&access(None), &picture().ask(), &answer(200, body))
+            else {
+                panic!("{body}")
+            };
+            assert_eq!((failure.error.class, failure.billed), (ErrorClass::ServerUnavailable, true), "{body}");
+        }
+        let empty = OpenAi.submitted(&access(None), &speech_of("hi").ask(), &answer(200, ""));
+        assert!(matches!(empty, Submitted::Refused(failure) if failure.error.code == "no_media"));
+    }
+
+    #[test]
+    fn errors_have_the_class_that_openai_documents() {
+        use ErrorClass::*;
+        let error = |code: &str, kind: &str, message: &str| {
+            json!({"error": {"message": message, "type": kind, "param": null, "code": code}}).to_string()
+        };
+        let cases = [
+            (
+                400,
+                error("moderation_blocked", "image_generation_user_error", "rejected by the safety system"),
+                ContentRejected,
+            ),
+            (400, error("content_policy_violation", "invalid_request_error", "m"), ContentRejected),
+            (400, error("billing_hard_limit_reached", "invalid_request_error", "m"), QuotaExceeded),
+            (400, error("invalid_value", "invalid_request_error", "size is wrong"), InvalidInput),
+            (400, error("invalid_image_file", "invalid_request_error", "m"), InvalidInput),
+            (400, error("model_not_found", "invalid_request_error", "m"), ModelNotFound),
+            (
+                401,
+                error("invalid_api_key", "invalid_request_error", "Incorrect API key provided: sk-abcdefghijkl"),
+                InvalidKey,
+            ),
+            (403, error("", "invalid_request_error", "Your organization must be verified"), InvalidKey),
+            (404, error("model_not_found", "invalid_request_error", "m"), ModelNotFound),
+            (413, "{}".to_owned(), TooLarge),
+            (429, error("rate_limit_exceeded", "requests", "m"), RateLimit),
+            (429, error("insufficient_quota", "insufficient_quota", "m"), QuotaExceeded),
+            (429, "{}".to_owned(), RateLimit),
+            (500, error("", "server_error", "m"), ServerUnavailable),
+            (503, error("", "server_error", "slow down"), ServerUnavailable),
+        ];
+        for (status, body, want) in cases {
+            let error = OpenAi.classify(&answer(status, &body));
+            assert_eq!(error.class, want, "{status} {body}");
+            assert!(!error.message.contains("abcdefghijkl"), "{}", error.message);
+        }
+        let (gateway, limited) = (answer(504, "{}"), answer(503, "{}"));
+        assert!(matches!(OpenAi.submitted(&access(None), &picture().ask(), &gateway), Submitted::Unclear(_)));
+        assert!(matches!(OpenAi.submitted(&access(None), &picture().ask(), &limited), Submitted::Refused(_)));
+    }
+}
