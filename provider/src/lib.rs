@@ -10,9 +10,14 @@ pub mod classify;
 mod fal;
 mod form;
 mod hook;
+mod google;
 mod http;
 pub mod mapping;
+mod openai;
 mod registry;
+mod replicate;
+#[cfg(test)]
+mod sample;
 mod sign;
 
 pub use adapter::{
