@@ -6,12 +6,15 @@
 
 mod adapter;
 mod answer;
+mod bfl;
 pub mod classify;
 mod fal;
 mod form;
 mod http;
 pub mod mapping;
 mod registry;
+#[cfg(test)]
+mod sample;
 mod sign;
 
 pub use adapter::{

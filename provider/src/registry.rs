@@ -1,11 +1,12 @@
 //! Every adapter, by its name.
 
 use crate::adapter::Adapter;
+use crate::bfl::Bfl;
 use crate::fal::Fal;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal]
+    &[&Fal, &Bfl]
 }
 
 /// The adapter of this name.
