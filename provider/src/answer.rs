@@ -5,7 +5,7 @@ use crate::classify;
 use crate::http::{Response, is_id};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use darkroom_proto::{BoxPx, Duration, ErrorClass, Map, Timestamp};
+use darkroom_proto::{BoxPx, Duration, ErrorClass, Map, StepError, Timestamp};
 use serde_json::{Value, json};
 
 /// The output of an op that is a file.
@@ -144,6 +144,14 @@ pub(crate) fn handle(access: &Access, ask: &Ask<'_>, id: String) -> Map {
         ("op".to_owned(), ask.op.into()),
         ("at".to_owned(), access.now.0.into()),
     ])
+}
+
+/// The id of the job in a handle.
+///
+/// # Errors
+/// When the handle is none of this provider's.
+pub(crate) fn id_of(provider: &str, handle: &Value) -> Result<String, StepError> {
+    id_in(handle, "id").ok_or_else(|| classify::bad_handle(provider))
 }
 
 /// Whether a job is so new that the provider may not know it yet.

@@ -149,14 +149,14 @@ fn reason(body: &Value) -> String {
 mod tests {
     use super::*;
     use crate::adapter::Source;
-    use crate::sample::{Sample, access, answered, body, incoming, later, secret};
+    use crate::sample::{Sample, answered, incoming, json_of, keyed_by, later, secret};
     use serde_json::json;
 
     fn flux() -> Sample {
         let map = json!({"prompt": "prompt", "width": "width:multiple(32,256,1440)", "height": "height:multiple(32,256,1440)",
                          "seed": "seed", "safety": "safety_tolerance:int"});
         let params = json!({"prompt": "x", "width": 1000, "height": 768, "seed": 42});
-        Sample::new("image.generate", json!({"endpoint": "flux-pro-1.1", "map": map}), params)
+        Sample::made("image.generate", json!({"endpoint": "flux-pro-1.1", "map": map}), params)
     }
 
     fn accepted(access: &Access, sample: &Sample) -> Value {
@@ -170,18 +170,18 @@ mod tests {
 
     #[test]
     fn a_submission_has_sides_that_bfl_takes() {
-        let (access, sample) = (access("k"), flux().webhook("https://h/w"));
+        let (access, sample) = (keyed_by("k"), flux().webhook("https://h/w"));
         let sent = Bfl.submit(&access, &sample.ask()).unwrap();
         assert_eq!(sent.request.url, "https://api.bfl.ai/v1/flux-pro-1.1");
         assert_eq!(secret(&sent.request, "x-key"), "k");
         let want = json!({"prompt": "x", "width": 992, "height": 768, "seed": 42, "webhook_url": "https://h/w"});
-        assert_eq!(*body(&sent.request), want);
+        assert_eq!(*json_of(&sent.request), want);
         assert_eq!(sent.notes, ["width: 1000 became 992"]);
     }
 
     #[test]
     fn a_job_is_asked_about_where_bfl_said_and_nowhere_else() {
-        let (access, sample) = (access("k"), flux());
+        let (access, sample) = (keyed_by("k"), flux());
         let handle = accepted(&access, &sample);
         assert_eq!(Bfl.poll(&access, &handle).unwrap().url, "https://api.eu4.bfl.ai/v1/get_result?id=8c3f");
 
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_result_has_its_cost_and_seed() {
-        let (access, sample) = (access("k"), flux());
+        let (access, sample) = (keyed_by("k"), flux());
         let handle = accepted(&access, &sample);
         let pending = answered(200, json!({"id": "8c3f", "status": "Pending", "result": null, "progress": 0.5}));
         assert!(matches!(Bfl.polled(&access, &handle, "", &pending), Polled::Pending { progress: Some(0.5) }));
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn every_way_to_fail_has_its_class() {
         use ErrorClass::{ContentRejected, ServerUnavailable};
-        let (access, sample) = (access("k"), flux());
+        let (access, sample) = (keyed_by("k"), flux());
         let (handle, much_later) = (accepted(&access, &sample), later(&access, 60));
         let cases = [
             (json!({"status": "Request Moderated", "details": {"Moderation Reasons": ["x"]}}), ContentRejected, false),
@@ -251,15 +251,18 @@ mod tests {
         ];
         for (status, body, class) in cases {
             let Submitted::Refused(failure) =
-                Bfl.submitted(&access("k"), &flux().ask(), &answered(status, body.clone()))
+                Bfl.submitted(&keyed_by("k"), &flux().ask(), &answered(status, body.clone()))
             else {
                 panic!("{status} is a refusal");
             };
             assert_eq!((failure.error.class, failure.billed), (class, false), "{status} {body}");
         }
-        let gateway = Bfl.submitted(&access("k"), &flux().ask(), &answered(504, json!({})));
+        let gateway = Bfl.submitted(&keyed_by("k"), &flux().ask(), &answered(504, json!({})));
         assert!(matches!(gateway, Submitted::Unclear(_)));
-        assert!(matches!(Bfl.submitted(&access("k"), &flux().ask(), &answered(200, json!({}))), Submitted::Unclear(_)));
+        assert!(matches!(
+            Bfl.submitted(&keyed_by("k"), &flux().ask(), &answered(200, json!({}))),
+            Submitted::Unclear(_)
+        ));
     }
 
     #[test]

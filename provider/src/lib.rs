@@ -12,6 +12,7 @@ mod fal;
 mod form;
 mod http;
 pub mod mapping;
+mod minimax;
 mod registry;
 #[cfg(test)]
 mod sample;

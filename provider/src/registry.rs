@@ -3,10 +3,11 @@
 use crate::adapter::Adapter;
 use crate::bfl::Bfl;
 use crate::fal::Fal;
+use crate::minimax::MiniMax;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl]
+    &[&Fal, &Bfl, &MiniMax]
 }
 
 /// The adapter of this name.

@@ -19,7 +19,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     /// Parameters of an op, for a route without its provider.
-    pub(crate) fn new(op: &'static str, route: Value, params: Value) -> Sample {
+    pub(crate) fn made(op: &'static str, route: Value, params: Value) -> Sample {
         let Value::Object(mut route) = route else { panic!("a route is an object") };
         route.insert("provider".to_owned(), "sample".into());
         Sample {
@@ -71,7 +71,7 @@ impl Sample {
 pub(crate) const NOW: u64 = 1_700_000_000;
 
 /// The provider itself, with this key.
-pub(crate) fn access(key: &str) -> Access {
+pub(crate) fn keyed_by(key: &str) -> Access {
     Access { base_url: None, key: SecretString::from(key.to_owned()), now: Timestamp(NOW * 1_000) }
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn secret<'a>(request: &'a crate::Request, name: &str) -> &'a str {
 }
 
 /// The JSON body of a request.
-pub(crate) fn body(request: &crate::Request) -> &Value {
+pub(crate) fn json_of(request: &crate::Request) -> &Value {
     match &request.body {
         crate::Body::Json(body) => body,
         other => panic!("no JSON: {other:?}"),
