@@ -11,6 +11,7 @@ pub mod classify;
 mod fal;
 mod form;
 mod http;
+mod kling;
 pub mod mapping;
 mod minimax;
 mod registry;

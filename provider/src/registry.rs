@@ -3,11 +3,12 @@
 use crate::adapter::Adapter;
 use crate::bfl::Bfl;
 use crate::fal::Fal;
+use crate::kling::Kling;
 use crate::minimax::MiniMax;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl, &MiniMax]
+    &[&Fal, &Bfl, &MiniMax, &Kling]
 }
 
 /// The adapter of this name.
