@@ -15,6 +15,7 @@ mod kling;
 pub mod mapping;
 mod minimax;
 mod registry;
+mod runway;
 #[cfg(test)]
 mod sample;
 mod sign;

@@ -5,10 +5,11 @@ use crate::bfl::Bfl;
 use crate::fal::Fal;
 use crate::kling::Kling;
 use crate::minimax::MiniMax;
+use crate::runway::Runway;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl, &MiniMax, &Kling]
+    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway]
 }
 
 /// The adapter of this name.
