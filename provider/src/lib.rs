@@ -12,6 +12,7 @@ mod fal;
 mod form;
 mod http;
 mod kling;
+mod luma;
 pub mod mapping;
 mod minimax;
 mod registry;

@@ -4,12 +4,13 @@ use crate::adapter::Adapter;
 use crate::bfl::Bfl;
 use crate::fal::Fal;
 use crate::kling::Kling;
+use crate::luma::Luma;
 use crate::minimax::MiniMax;
 use crate::runway::Runway;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway]
+    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma]
 }
 
 /// The adapter of this name.
