@@ -192,3 +192,18 @@ pub(crate) fn gone(provider: &str) -> Failure {
     let error = classify::failed(provider, ErrorClass::ServerUnavailable, "the job is not there any more");
     Failure::billed(error.code("job_gone"))
 }
+
+/// The sides at which a model of about a million pixels works on a picture: its proportion, in multiples of 16.
+pub(crate) fn fitted((width, height): (u32, u32)) -> (u32, u32) {
+    const PIXELS: f64 = 1_048_576.0;
+    let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
+    let scale = (PIXELS / (width * height)).sqrt().min(1.0);
+    let round = |side: f64| ((side * scale / 16.0).round() * 16.0).clamp(64.0, 4_096.0) as u32;
+    (round(width), round(height))
+}
+
+/// Whether a server of one's own says that its graphics card is full.
+pub(crate) fn is_out_of_memory(said: &str) -> bool {
+    let said = said.to_lowercase();
+    ["outofmemory", "out of memory", "allocation on device"].iter().any(|words| said.contains(words))
+}

@@ -20,6 +20,7 @@ mod runway;
 #[cfg(test)]
 mod sample;
 mod sign;
+mod stability;
 
 pub use adapter::{
     Access, Adapter, Ask, Disbelief, Failure, File, Found, Incoming, Made, News, Polled, Product, Source, Submission,

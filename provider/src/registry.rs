@@ -7,10 +7,11 @@ use crate::kling::Kling;
 use crate::luma::Luma;
 use crate::minimax::MiniMax;
 use crate::runway::Runway;
+use crate::stability::Stability;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma]
+    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability]
 }
 
 /// The adapter of this name.
