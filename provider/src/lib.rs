@@ -8,6 +8,7 @@ mod adapter;
 mod answer;
 mod bfl;
 pub mod classify;
+mod elevenlabs;
 mod fal;
 mod form;
 mod http;

@@ -2,6 +2,7 @@
 
 use crate::adapter::Adapter;
 use crate::bfl::Bfl;
+use crate::elevenlabs::ElevenLabs;
 use crate::fal::Fal;
 use crate::kling::Kling;
 use crate::luma::Luma;
@@ -11,7 +12,7 @@ use crate::stability::Stability;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability]
+    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability, &ElevenLabs]
 }
 
 /// The adapter of this name.
