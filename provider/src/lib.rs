@@ -4,6 +4,7 @@
 //! back becomes outputs or a classed error. All of it is data and pure functions; whoever has the connection sends the
 //! requests, and whoever has the ledger decides when.
 
+mod a1111;
 mod adapter;
 mod answer;
 mod bfl;

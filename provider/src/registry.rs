@@ -1,5 +1,6 @@
 //! Every adapter, by its name.
 
+use crate::a1111::A1111;
 use crate::adapter::Adapter;
 use crate::bfl::Bfl;
 use crate::elevenlabs::ElevenLabs;
@@ -12,7 +13,7 @@ use crate::stability::Stability;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability, &ElevenLabs]
+    &[&Fal, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability, &ElevenLabs, &A1111]
 }
 
 /// The adapter of this name.
