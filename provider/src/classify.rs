@@ -381,7 +381,7 @@ fn finite(text: &str) -> Option<f64> {
 /// Seconds from now, or since 1970 where that is what it must be.
 fn reset(response: &Response, text: &str) -> Option<f64> {
     match finite(text) {
-        Some(epoch) if epoch > 1e9 => until(response, epoch),
+        Some(epoch) if epoch > 1e8 => until(response, epoch),
         Some(seconds) => Some(seconds * 1_000.0),
         None => spelled(text),
     }
@@ -409,4 +409,167 @@ fn http_date(text: &str) -> Option<f64> {
     let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
     let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
     Some((days * 86_400 + hour * 3_600 + minute * 60 + second) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::answer;
+
+    fn with(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Response { headers, ..answer(status, body) }
+    }
+
+    #[test]
+    fn a_wait_is_read_in_all_its_spellings() {
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let google = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"@type":"QuotaFailure"},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}"#;
+        let cases: &[(&str, Response, Option<u64>)] = &[
+            ("seconds", with(429, &[("Retry-After", "30")], ""), Some(30_000)),
+            ("half seconds", with(429, &[("retry-after", "1.5")], ""), Some(1_500)),
+            ("milliseconds", with(429, &[("retry-after-ms", "2500"), ("retry-after", "9")], ""), Some(2_500)),
+            ("a date", with(503, &[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date], ""), Some(30_000)),
+            (
+                "a date of yesterday",
+                with(503, &[("retry-after", "Sat, 05 Nov 1994 08:50:07 GMT"), date], ""),
+                Some(500),
+            ),
+            ("a date without a clock", with(503, &[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")], ""), None),
+            ("Go", with(429, &[("retry-after", "6m0s")], ""), Some(360_000)),
+            ("reset in seconds", with(429, &[("ratelimit-reset", "12")], ""), Some(12_000)),
+            ("reset as an epoch", with(429, &[("ratelimit-reset", "784111787"), date], ""), Some(10_000)),
+            (
+                "of what is used up",
+                with(
+                    429,
+                    &[
+                        ("x-ratelimit-remaining-requests", "3"),
+                        ("x-ratelimit-reset-requests", "9m"),
+                        ("x-ratelimit-remaining-tokens", "0"),
+                        ("x-ratelimit-reset-tokens", "1m2s500ms"),
+                    ],
+                    "",
+                ),
+                Some(62_500),
+            ),
+            ("RetryInfo", with(429, &[], google), Some(1_500)),
+            (
+                "text",
+                with(429, &[], r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#),
+                Some(30_000),
+            ),
+            ("older text", with(429, &[], r#"{"detail":"Expected available in 1 second."}"#), Some(1_000)),
+            ("text in minutes", with(429, &[], r#"{"message":"Please try again in 2 minutes."}"#), Some(120_000)),
+            ("text with a span", with(429, &[], r#"{"error":{"message":"Please try again in 1m30s."}}"#), Some(90_000)),
+            ("too long", with(429, &[("retry-after", "86400")], ""), Some(900_000)),
+            ("too short", with(429, &[("retry-after", "0")], ""), Some(500)),
+            ("nonsense", with(429, &[("retry-after", "soon")], ""), None),
+            ("not a number", with(429, &[("retry-after", "NaN")], ""), None),
+            ("nothing", with(429, &[], "{}"), None),
+        ];
+        for (name, response, want) in cases {
+            assert_eq!(retry_after(response).map(|wait| wait.0), *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_status_decides_where_the_body_says_nothing() {
+        use ErrorClass::{
+            Cancelled, InvalidInput, InvalidKey, ModelNotFound, QuotaExceeded, RateLimit, ServerUnavailable, Timeout,
+            TooLarge,
+        };
+        let cases = [
+            (400, InvalidInput),
+            (401, InvalidKey),
+            (402, QuotaExceeded),
+            (403, InvalidKey),
+            (404, ModelNotFound),
+            (408, ServerUnavailable),
+            (409, ServerUnavailable),
+            (413, TooLarge),
+            (418, InvalidInput),
+            (422, InvalidInput),
+            (425, ServerUnavailable),
+            (429, RateLimit),
+            (499, Cancelled),
+            (500, ServerUnavailable),
+            (502, ServerUnavailable),
+            (503, ServerUnavailable),
+            (504, Timeout),
+            (520, ServerUnavailable),
+            (530, ServerUnavailable),
+            (302, ServerUnavailable),
+        ];
+        for (status, want) in cases {
+            assert_eq!(by_status(&answer(status, "{}")), want, "{status}");
+        }
+        let page = "\n <html><body>Access denied</body></html>";
+        assert_eq!(by_status(&answer(403, page)), ServerUnavailable, "a proxy speaks, not the provider");
+    }
+
+    #[test]
+    fn words_decide_in_order_from_quota_to_rate() {
+        use ErrorClass::{ContentRejected, InvalidKey, ModelNotFound, QuotaExceeded, RateLimit, TooLarge};
+        let cases = [
+            ("Insufficient credit, and the rate limit is reached", Some(QuotaExceeded)),
+            ("API key not valid. Please pass a valid API key.", Some(InvalidKey)),
+            ("NSFW content detected. Try running it again", Some(ContentRejected)),
+            ("the file is too large", Some(TooLarge)),
+            ("model not found", Some(ModelNotFound)),
+            ("Too Many Requests", Some(RateLimit)),
+            ("a prompt is needed", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(by_words(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_the_provider_said_in_one_short_line() {
+        let body = r#"{"detail":[{"loc":["body","prompt"],"msg":"field required","type":"missing"}]}"#;
+        assert_eq!(error("fal", &answer(422, body), None, "").message, "fal answered 422: prompt: field required");
+        let lines = error("x", &answer(400, "{\"error\":\"one.\\n  two.\"}"), None, "");
+        assert_eq!(lines.message, "x answered 400: one. two");
+        let long = error("x", &answer(400, &"word ".repeat(10_000)), None, "");
+        assert!(long.message.chars().count() < 330, "{}", long.message.len());
+        let page = error("x", &answer(502, "<html><h1>Bad gateway</h1></html>"), None, "");
+        assert_eq!(page.message, "x answered 502");
+        let binary = error("x", &Response { body: vec![0, 1, 255, 254], ..answer(500, "") }, None, "");
+        assert_eq!(binary.message, "x answered 500");
+    }
+
+    #[test]
+    fn what_could_be_a_key_is_never_repeated() {
+        let cases = [
+            "Incorrect API key provided: sk-proj-abcdefghijklmnop",
+            "bad header Authorization: Bearer abcdefgh.ijkl",
+            "bad header authorization: Key 1234:abcd",
+            r#"{"headers":{"Authorization":"Bearer abcd1234"},"x":1}"#,
+            "GET /v1/x?key=AIzaSyA1234567&alt=media failed",
+            "https://delivery.bfl.ai/x.png?sig=abcd1234&se=1 expired",
+            "x-key: 0123-4567 is unknown",
+            "token r8_0123456789abcdefghij is unknown",
+            "secret whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
+            "0123456789abcdef0123456789abcdef0123456789abcdef",
+        ];
+        let secrets =
+            ["abcd", "1234:", "0123-4567", "r8_0", "AAEC", "0123456789abcdef", "sk-proj-a", "SyA1234567", "efgh.ijkl"];
+        for text in cases {
+            let shown = excerpt(text);
+            assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{text} became {shown}");
+            assert!(shown.contains('…'), "{text} became {shown}");
+        }
+        let plain = "prompt: value is not a valid integer (request 123e4567-e89b-12d3-a456-426614174000)";
+        assert_eq!(excerpt(plain), plain);
+    }
+
+    #[test]
+    fn every_class_has_advice_but_what_somebody_wanted() {
+        for class in ErrorClass::ALL {
+            let advice = advice(class, "fal");
+            assert_eq!(advice.is_empty(), class == ErrorClass::Cancelled, "{class}");
+            assert!(advice.is_empty() || advice.ends_with('.'), "{class}: {advice}");
+        }
+    }
 }

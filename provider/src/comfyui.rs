@@ -419,7 +419,7 @@ mod tests {
             Sample::made("image.edit", json!({"endpoint": "sdxl-img2img", "map": map}), json!({"prompt": "x"}))
                 .file("image", None);
         let file = &sample.ask().files[0];
-        let request = ComfyUi.upload(&keyed_by(""), sample.route(), file).unwrap();
+        let request = ComfyUi.upload(&keyed_by(""), &sample.route, file).unwrap();
         assert_eq!(request.url, "http://127.0.0.1:8188/upload/image");
         let Body::Multipart(parts) = &request.body else { panic!("it is a form") };
         let name = parts[0].file_name.clone().unwrap();
@@ -532,23 +532,23 @@ mod tests {
     #[test]
     fn a_call_in_doubt_is_found_or_turns_out_to_be_lost_for_nothing() {
         let (access, sample) = (keyed_by(""), drawn());
-        let asked = ComfyUi.look_up(&access, &sample.call, sample.route(), access.now).unwrap();
+        let asked = ComfyUi.look_up(&access, &sample.call, &sample.route, access.now).unwrap();
         assert_eq!(asked.url, "http://127.0.0.1:8188/queue");
         let id = sample.call.uuid().to_string();
         let empty = json!({"queue_running": [], "queue_pending": []});
         for queue in [json!({"queue_running": [[1, id]], "queue_pending": []}), empty.clone()] {
             let answer = answered(200, queue);
-            let Found::Job(handle) = ComfyUi.looked_up(&access, &sample.call, sample.route(), &answer) else {
+            let Found::Job(handle) = ComfyUi.looked_up(&access, &sample.call, &sample.route, &answer) else {
                 panic!("it is asked about");
             };
             assert!(ComfyUi.poll(&access, &handle).unwrap().url.ends_with(&id));
         }
-        let Found::Job(handle) = ComfyUi.looked_up(&access, &sample.call, sample.route(), &answered(200, empty)) else {
+        let Found::Job(handle) = ComfyUi.looked_up(&access, &sample.call, &sample.route, &answered(200, empty)) else {
             panic!("it is asked about");
         };
         let lost = ComfyUi.polled(&access, &handle, LAST, &answered(200, json!({})));
         assert!(matches!(lost, Polled::Failed(failure) if !failure.billed));
-        let down = ComfyUi.looked_up(&access, &sample.call, sample.route(), &answered(502, Value::Null));
+        let down = ComfyUi.looked_up(&access, &sample.call, &sample.route, &answered(502, Value::Null));
         assert!(matches!(down, Found::Unclear));
     }
 

@@ -15,7 +15,8 @@
 //! | `split` | the parts of a text between commas, as a list |
 //! | `url`, `data_uri`, `base64` | of a file: its URL, or a data URI where it has none; a data URI; its bytes in base64 |
 //! | `urls`, `data_uris`, `base64s` | the same as a list, behind what is there |
-//! | `inline(data,type)` | `{data: base64, type: media type}` |
+//! | `inline(type,data)` | `{type: media type, data: base64}` |
+//! | `inlines(type,data)` | the same as a list, behind what is there |
 //! | `part` | a file of a form |
 
 use crate::adapter::File;
@@ -55,6 +56,7 @@ pub(crate) enum Form<'a> {
     Base64,
     Base64s,
     Inline(&'a str, &'a str),
+    Inlines(&'a str, &'a str),
     Part,
 }
 
@@ -109,13 +111,13 @@ impl<'a> Target<'a> {
             Form::Url | Form::Urls => Ok(file.url.clone().unwrap_or_else(|| data_uri(file)).into()),
             Form::DataUri | Form::DataUris => Ok(data_uri(file).into()),
             Form::Base64 | Form::Base64s => Ok(STANDARD.encode(&file.bytes).into()),
-            Form::Inline(data, media_type) => {
-                Ok(json!({*data: STANDARD.encode(&file.bytes), *media_type: file.media_type}))
+            Form::Inline(media_type, data) | Form::Inlines(media_type, data) => {
+                Ok(json!({*media_type: file.media_type, *data: STANDARD.encode(&file.bytes)}))
             }
             _ => Err("it is a file, and the map does not say how files are sent".to_owned()),
         };
         match (form, files) {
-            (Form::Urls | Form::DataUris | Form::Base64s, files) => {
+            (Form::Urls | Form::DataUris | Form::Base64s | Form::Inlines(..), files) => {
                 Ok(Shaped::Items(files.iter().map(|(_, file)| one(file)).collect::<Result<_, _>>()?))
             }
             (_, [(_, file)]) => one(file).map(Shaped::Value),
@@ -190,9 +192,10 @@ impl<'a> Form<'a> {
             "data_uris" => Form::DataUris,
             "base64" => Form::Base64,
             "base64s" => Form::Base64s,
-            "inline" => {
-                let (data, media_type) = inside.split_once(',').ok_or_else(|| wrong("two names"))?;
-                Form::Inline(data.trim(), media_type.trim())
+            "inline" | "inlines" => {
+                let (media_type, data) = inside.split_once(',').ok_or_else(|| wrong("two names"))?;
+                let (media_type, data) = (media_type.trim(), data.trim());
+                if name == "inline" { Form::Inline(media_type, data) } else { Form::Inlines(media_type, data) }
             }
             "part" => Form::Part,
             _ => return Err(format!("there is no form `{text}`")),

@@ -13,12 +13,15 @@ mod comfyui;
 mod elevenlabs;
 mod fal;
 mod form;
+mod google;
 mod http;
 mod kling;
 mod luma;
 pub mod mapping;
 mod minimax;
+mod openai;
 mod registry;
+mod replicate;
 mod runway;
 #[cfg(test)]
 mod sample;

@@ -65,7 +65,11 @@ pub fn body(ask: &Ask<'_>) -> Result<Mapped, StepError> {
     for (name, entry) in &ask.route.map {
         let target = Target::parse(entry).map_err(|why| bad_route(ask.route, name, &why))?;
         let Some(value) = value(ask, name) else { continue };
-        let shaped = target.shape(name, value, &mut mapped.notes);
+        let mut notes = Vec::new();
+        let shaped = target.shape(name, value, &mut notes);
+        // What follows from a picture was not asked for.
+        let is_asked = name != "aspect" || sides(ask.params).is_some() || text(ask.params, "aspect").is_some();
+        mapped.notes.extend(notes.into_iter().filter(|_| is_asked));
         match shaped.map_err(|why| cannot(ask, name, &why))? {
             Shaped::Value(value) => put(&mut mapped.body, target.path, value, false),
             Shaped::Items(items) => put(&mut mapped.body, target.path, Value::Array(items), true),
@@ -109,15 +113,12 @@ pub fn fits(ask: &Ask<'_>) -> Result<(), StepError> {
 pub fn unsupported(ask: &Ask<'_>) -> Vec<String> {
     let sized = ["size", "aspect", "width", "height"].iter().any(|name| has(ask.route, name));
     let files: BTreeSet<&str> = ask.files.iter().map(|file| file.param.as_str()).collect();
-    let is_ignored = |name: &str| {
+    let is_taken = |name: &str| {
         let is_size = matches!(name, "width" | "height" | "aspect");
-        !OURS.contains(&name)
-            && !files.contains(name)
-            && !has(ask.route, name)
-            && !(is_size && sized)
-            && is_asked(ask, name)
+        OURS.contains(&name) || files.contains(name) || has(ask.route, name) || (is_size && sized)
     };
-    ask.params.keys().filter(|name| is_ignored(name)).cloned().collect()
+    let is_ignored = |name: &&String| !is_taken(name) && is_asked(ask, name);
+    ask.params.keys().filter(is_ignored).cloned().collect()
 }
 
 /// Whether the map of a route can be read.
@@ -168,7 +169,7 @@ fn value<'a>(ask: &Ask<'a>, name: &str) -> Option<Raw<'a>> {
         "size" => sides(ask.params).map(|(width, height)| Raw::Sides(width, height)),
         "width" => sides(ask.params).map(|(width, _)| Raw::Value(width.into())),
         "height" => sides(ask.params).map(|(_, height)| Raw::Value(height.into())),
-        "aspect" => aspect(ask.params).map(|aspect| Raw::Value(aspect.into())),
+        "aspect" => aspect(ask).map(|aspect| Raw::Value(aspect.into())),
         "duration" => seconds(ask.params.get(name)?).map(Raw::Value),
         _ => plain(ask.params.get(name)?).map(Raw::Value),
     }
@@ -189,11 +190,13 @@ fn text<'a>(params: &'a Map, name: &str) -> Option<&'a str> {
     params.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-fn aspect(params: &Map) -> Option<String> {
-    if let Some(aspect) = text(params, "aspect") {
+/// The proportion that is asked for; of a film that begins with a picture, else the picture's.
+fn aspect(ask: &Ask<'_>) -> Option<String> {
+    if let Some(aspect) = text(ask.params, "aspect") {
         return Some(aspect.to_owned());
     }
-    let (width, height) = sides(params)?;
+    let first = ask.files.iter().find(|file| file.param == "image" && ask.op == "video.generate");
+    let (width, height) = sides(ask.params).or_else(|| first?.size)?;
     let divisor = greatest_divisor(width, height).max(1);
     Some(format!("{}:{}", width / divisor, height / divisor))
 }
@@ -294,4 +297,245 @@ fn bad_route(route: &Route, name: &str, why: &str) -> StepError {
     StepError::new(ErrorClass::WorkflowError, message)
         .code("bad_route")
         .advice("Correct the entry in your models file.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+    use std::collections::BTreeMap;
+
+    /// A route of nobody's with this map.
+    fn route(map: &[(&str, &str)]) -> Route {
+        let map = map.iter().map(|(ours, theirs)| ((*ours).to_owned(), (*theirs).to_owned()));
+        let mut route = darkroom_proto::model::find("image.generate", "flux-pro").unwrap().routes[0].clone();
+        route.map = BTreeMap::from_iter(map);
+        route.fixed = Map::new();
+        route
+    }
+
+    fn mapped(op: &'static str, map: &[(&str, &str)], params: Value) -> Mapped {
+        body(&Sample::of(op, route(map), params).ask()).unwrap()
+    }
+
+    #[test]
+    fn parameters_take_the_names_and_forms_of_the_route() {
+        let cases = [
+            (("size", "image_size:wh"), json!({}), json!({"image_size": {"width": 1024, "height": 1024}})),
+            (("size", "size"), json!({"width": 640, "height": 480}), json!({"size": "640x480"})),
+            (
+                ("size", "size:multiple(16,256,3840):wxh"),
+                json!({"width": 100, "height": 505}),
+                json!({"size": "256x512"}),
+            ),
+            (
+                ("size", "size:nearest(1024x1024|1536x1024|1024x1536)"),
+                json!({"width": 1600, "height": 900}),
+                json!({"size": "1536x1024"}),
+            ),
+            (("width", "w:multiple(32,256,1440)"), json!({"width": 1000}), json!({"w": 992})),
+            (("height", "h:multiple(32,256,1440)"), json!({"height": 2000}), json!({"h": 1440})),
+            (("aspect", "a:nearest(21:9|16:9|1:1)"), json!({"aspect": "2.39:1"}), json!({"a": "21:9"})),
+            (("aspect", "a:nearest(4:3|3:4|1:1)"), json!({"width": 768, "height": 1024}), json!({"a": "3:4"})),
+            (("aspect", "a"), json!({"width": 1920, "height": 1080}), json!({"a": "16:9"})),
+            (("safety", "s:clamp(1,6):text"), json!({"safety": 0}), json!({"s": "1"})),
+            (("safety", "s:clamp(1,6)"), json!({"safety": 5}), json!({"s": 5})),
+            (("guidance", "g:times(2):int"), json!({"guidance": 1.6}), json!({"g": 3})),
+            (("seed", "seed"), json!({"seed": 7}), json!({"seed": 7})),
+            (("negative-prompt", "n"), json!({"negative-prompt": " "}), json!({})),
+            (("negative-prompt", "n"), json!({"negative-prompt": null}), json!({})),
+        ];
+        for (map, params, want) in cases {
+            assert_eq!(Value::Object(mapped("image.generate", &[map], params.clone()).body), want, "{map:?} {params}");
+        }
+    }
+
+    #[test]
+    fn an_aspect_gives_sides_of_the_same_area() {
+        let cases = [
+            (json!({"aspect": "16:9"}), Some((1360, 768))),
+            (json!({"aspect": "1:1", "width": 512, "height": 512}), Some((512, 512))),
+            (json!({"aspect": "9:16", "width": 1024, "height": 1024}), Some((768, 1360))),
+            (json!({"width": 640, "height": 480}), Some((640, 480))),
+            (json!({"width": 640}), None),
+            (json!({}), None),
+            (json!({"aspect": "none"}), None),
+        ];
+        for (params, want) in cases {
+            assert_eq!(sides(params.as_object().unwrap()), want, "{params}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_what_the_provider_offers_in_its_own_spelling() {
+        let cases = [
+            ("duration:nearest(5|10):text", json!("9s"), json!("10")),
+            ("duration:nearest(5|10):int", json!("5s"), json!(5)),
+            ("duration:nearest(8|6|4):int", json!("5s"), json!(6)),
+            ("duration:suffix(s)", json!(5), json!("5s")),
+            ("duration", json!("1m"), json!(60)),
+            ("duration", json!("2.5s"), json!(2.5)),
+        ];
+        for (entry, asked, want) in cases {
+            let mapped = mapped("video.generate", &[("duration", entry)], json!({"duration": asked}));
+            assert_eq!(mapped.body["duration"], want, "{entry} {asked}");
+        }
+        let eight = mapped("video.generate", &[("duration", "d:nearest(5|10)")], json!({"duration": "8s"}));
+        assert_eq!(eight.notes, ["duration: 8 became 10"]);
+        let five = mapped("video.generate", &[("duration", "d:nearest(5|10)")], json!({"duration": "5s"}));
+        assert!(five.notes.is_empty(), "{:?}", five.notes);
+    }
+
+    #[test]
+    fn what_becomes_another_value_is_noted() {
+        let off = mapped("image.generate", &[("aspect", "a:nearest(16:9|1:1)")], json!({"aspect": "2:1"}));
+        assert_eq!(off.notes, ["aspect: 2:1 became 16:9"]);
+        // 1366:768 is 16:9 but for rounding.
+        let near = mapped("image.generate", &[("aspect", "a:nearest(16:9|1:1)")], json!({"aspect": "1366:768"}));
+        assert!(near.notes.is_empty(), "{:?}", near.notes);
+        let large = mapped("image.generate", &[("aspect", "a")], json!({"width": 2048, "height": 2048}));
+        assert_eq!(large.notes, ["width and height count as a proportion only"]);
+        let word = mapped("audio.speech", &[("voice", "voice:words(alloy|rachel=Rachel)")], json!({"voice": "Bob"}));
+        assert_eq!(word.notes, ["voice: Bob is not known there and was left out"]);
+        assert!(!word.body.contains_key("voice"));
+        let word = mapped("audio.speech", &[("voice", "voice:words(alloy|rachel=Rachel)")], json!({"voice": "rachel"}));
+        assert_eq!(word.body["voice"], "Rachel");
+    }
+
+    #[test]
+    fn a_proportion_that_nobody_asked_for_is_the_pictures_own() {
+        let map = [("image", "image"), ("aspect", "a:nearest(16:9|1:1|9:16)")];
+        let given = Sample::of("video.generate", route(&map), json!({})).with("image");
+        let mapped = body(&given.ask()).unwrap();
+        assert_eq!(mapped.body["a"], "16:9");
+        assert!(mapped.notes.is_empty(), "{:?}", mapped.notes);
+        let edited = Sample::of("image.edit", route(&map), json!({})).with("image");
+        assert!(!body(&edited.ask()).unwrap().body.contains_key("a"), "an edit keeps the proportion by itself");
+    }
+
+    #[test]
+    fn files_go_in_the_form_that_the_provider_takes() {
+        let cases = [
+            (("image", "u:url"), json!({"u": "data:image/png;base64,cG5n"})),
+            (("image", "u:data_uri"), json!({"u": "data:image/png;base64,cG5n"})),
+            (("image", "u:base64"), json!({"u": "cG5n"})),
+            (("image", "u:urls"), json!({"u": ["data:image/png;base64,cG5n"]})),
+            (("image", "u.0:base64"), json!({"u": ["cG5n"]})),
+            (
+                ("image", "a.b.c:inline(mimeType,data)"),
+                json!({"a": {"b": {"c": {"mimeType": "image/png", "data": "cG5n"}}}}),
+            ),
+        ];
+        for (map, want) in cases {
+            let sample = Sample::of("image.upscale", route(&[map]), json!({})).with("image");
+            assert_eq!(Value::Object(body(&sample.ask()).unwrap().body), want, "{map:?}");
+        }
+        let mut sample = Sample::of("image.upscale", route(&[("image", "u:url")]), json!({})).with("image");
+        sample.files[0].url = Some("https://store.example/x".to_owned());
+        assert_eq!(body(&sample.ask()).unwrap().body["u"], "https://store.example/x");
+    }
+
+    #[test]
+    fn several_files_follow_the_first_one_in_one_list() {
+        let map = [("image", "urls:urls"), ("images", "urls:urls"), ("prompt", "prompt")];
+        let mut sample =
+            Sample::of("image.edit", route(&map), json!({"prompt": "x"})).with("images").with("image").with("images");
+        for (at, file) in sample.files.iter_mut().enumerate() {
+            file.url = Some(format!("https://s.example/{at}"));
+        }
+        let want = json!(["https://s.example/1", "https://s.example/0", "https://s.example/2"]);
+        assert_eq!(body(&sample.ask()).unwrap().body["urls"], want);
+    }
+
+    #[test]
+    fn files_of_a_form_are_parts_of_it() {
+        let map = [("image", "image:part"), ("prompt", "prompt"), ("seed", "seed")];
+        let sample = Sample::of("image.edit", route(&map), json!({"prompt": "x", "seed": 3})).with("image");
+        let ask = sample.ask();
+        let parts = body(&ask).unwrap().parts(&ask);
+        let names: Vec<(&str, &[u8])> = parts.iter().map(|part| (part.name.as_str(), part.bytes.as_slice())).collect();
+        assert_eq!(names, [("prompt", &b"x"[..]), ("seed", b"3"), ("image", b"png")]);
+        assert_eq!(parts[2].file_name.as_deref(), Some("image.png"));
+    }
+
+    #[test]
+    fn what_a_route_has_no_name_for_is_ignored_and_told() {
+        let map = [("prompt", "prompt"), ("aspect", "aspect")];
+        let cases = [
+            (json!({"prompt": "x"}), &[][..]),
+            (json!({"prompt": "x", "seed": 0}), &[]),
+            (json!({"prompt": "x", "seed": 7}), &["seed"]),
+            (json!({"prompt": "x", "width": 640, "height": 480}), &[]),
+            (json!({"prompt": "x", "guidance": 3.5, "steps": 20}), &["guidance", "steps"]),
+            (json!({"prompt": "x", "negative-prompt": ""}), &[]),
+            (json!({"prompt": "x", "model": "flux-pro", "on-unknown": "hold"}), &[]),
+        ];
+        for (params, want) in cases {
+            assert_eq!(mapped("image.generate", &map, params.clone()).ignored, want, "{params}");
+        }
+        let sized = mapped("image.generate", &[("prompt", "prompt")], json!({"prompt": "x", "width": 640}));
+        assert_eq!(sized.ignored, ["width"]);
+    }
+
+    #[test]
+    fn a_route_that_cant_do_what_is_asked_is_not_taken() {
+        let map = [("prompt", "prompt")];
+        let refused = |sample: Sample| body(&sample.ask()).unwrap_err();
+        let strict = json!({"prompt": "x", "seed": 7, "strict": true});
+        let needs = Route { needs: vec!["image".to_owned()], ..route(&[("image", "image")]) };
+        let refuses = Route { refuses: vec!["target".to_owned()], ..route(&[("image", "image")]) };
+        let cases = [
+            ("seed", refused(Sample::of("image.generate", route(&map), strict))),
+            ("image", refused(Sample::of("video.generate", route(&map), json!({"prompt": "x"})).with("image"))),
+            ("image", refused(Sample::of("video.generate", needs, json!({"prompt": "x"})))),
+            ("target", refused(Sample::of("image.detect", refuses, json!({"target": "mug"})).with("image"))),
+        ];
+        for (name, error) in cases {
+            assert_eq!(
+                (error.class, error.code.as_str()),
+                (ErrorClass::InvalidInput, "unsupported_parameter"),
+                "{name}"
+            );
+            assert!(error.message.contains(&format!("`{name}`")), "{error}");
+        }
+        let lenient = json!({"prompt": "x", "seed": 7, "strict": false});
+        assert!(body(&Sample::of("image.generate", route(&map), lenient).ask()).is_ok());
+        let not_asked = json!({"prompt": "x", "strict": true});
+        assert!(body(&Sample::of("image.generate", route(&map), not_asked).ask()).is_ok());
+    }
+
+    #[test]
+    fn what_is_fixed_lies_over_what_is_mapped() {
+        let mut route = route(&[("image", "keyframes.frame0.url:url"), ("prompt", "model")]);
+        route.fixed =
+            serde_json::from_value(json!({"model": "ray", "keyframes": {"frame0": {"type": "image"}}})).unwrap();
+        let sample = Sample::of("video.generate", route, json!({"prompt": "x"})).with("image");
+        let want = json!({
+            "keyframes": {"frame0": {"url": "data:image/png;base64,cG5n", "type": "image"}}, "model": "ray",
+        });
+        assert_eq!(Value::Object(body(&sample.ask()).unwrap().body), want);
+    }
+
+    #[test]
+    fn a_map_that_cant_be_read_is_an_error_and_no_panic() {
+        for entry in
+            ["", ":text", "a:no-such-form", "a:nearest", "a:clamp(1)", "a:clamp(x,2)", "a:multiple(0,1,2)", "a:text("]
+        {
+            let route = route(&[("seed", entry)]);
+            assert!(check(&route).is_err(), "{entry}");
+            let error = body(&Sample::of("image.generate", route, json!({"seed": 1})).ask()).unwrap_err();
+            assert_eq!(error.code, "bad_route", "{entry}");
+        }
+        let no_number = Sample::of("image.generate", route(&[("prompt", "a:int")]), json!({"prompt": "x"}));
+        assert_eq!(body(&no_number.ask()).unwrap_err().code, "unsupported_parameter");
+    }
+
+    #[test]
+    fn every_map_of_the_catalogue_can_be_read() {
+        for model in darkroom_proto::model::all() {
+            for route in &model.routes {
+                assert_eq!(check(route), Ok(()), "{} of {}", route.endpoint, route.provider);
+            }
+        }
+    }
 }

@@ -1,53 +1,77 @@
-//! What tests of adapters begin with.
+//! Asks and answers for the tests of adapters.
 
 use crate::adapter::{Access, Ask, File, Incoming};
-use crate::http::Response;
-use darkroom_proto::model::Route;
+use crate::http::{Body, Request, Response};
+use darkroom_proto::model::{self, Route};
+use darkroom_proto::op;
 use darkroom_proto::{CallId, Map, RunId, StepPath, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
+use std::sync::Arc;
 
-/// Something to ask an adapter for.
+/// The key of tests. It must be found in no URL, body or error.
+pub(crate) const KEY: &str = "key_0123456789abcdef0123456789abcdef0123456789";
+
+/// What an ask borrows.
+#[derive(Debug)]
 pub(crate) struct Sample {
-    op: &'static str,
-    route: Route,
-    params: Map,
-    files: Vec<File>,
+    pub(crate) op: &'static str,
+    pub(crate) route: Route,
+    pub(crate) params: Map,
+    pub(crate) files: Vec<File>,
     pub(crate) call: CallId,
-    webhook: Option<&'static str>,
+    pub(crate) webhook: Option<String>,
 }
 
 impl Sample {
-    /// Parameters of an op, for a route without its provider.
-    pub(crate) fn made(op: &'static str, route: Value, params: Value) -> Sample {
-        let Value::Object(mut route) = route else { panic!("a route is an object") };
-        route.insert("provider".to_owned(), "sample".into());
-        Sample {
-            op,
-            route: serde_json::from_value(route.into()).unwrap(),
-            params: serde_json::from_value(params).unwrap(),
-            files: Vec::new(),
-            call: CallId::new(RunId::from_bytes([7; 16]), &StepPath::top("make"), 1, 1),
-            webhook: None,
-        }
+    /// Of the first route that a provider has for a model, with the op's defaults.
+    pub(crate) fn new(op: &'static str, provider: &str, alias: &str, params: Value) -> Sample {
+        let model = model::find(op, alias).unwrap();
+        let route = model.routes.iter().filter(|route| route.retires.as_deref() != Some("2026-10-02"));
+        let route = route.clone().find(|route| route.provider == provider).unwrap();
+        Sample::of(op, route.clone(), params)
     }
 
-    /// The same with a small file.
+    /// Of this route.
+    pub(crate) fn of(op: &'static str, route: Route, params: Value) -> Sample {
+        let mut all = Map::new();
+        for param in op::find(op).unwrap().params.iter().filter(|param| !param.default.is_empty()) {
+            all.insert(param.name.to_owned(), serde_json::from_str(param.default).unwrap());
+        }
+        all.extend(params.as_object().unwrap().clone());
+        let call = CallId::new(RunId::from_bytes([7; 16]), &StepPath::top("edit"), 1, 1);
+        Sample { op, route, params: all, files: Vec::new(), call, webhook: None }
+    }
+
+    /// The same with the endpoint of another route of the model.
+    pub(crate) fn at(mut self, alias: &str, endpoint: &str) -> Sample {
+        let model = model::find(self.op, alias).unwrap();
+        self.route = model.routes.iter().find(|route| route.endpoint == endpoint).unwrap().clone();
+        self
+    }
+
+    /// The same with a picture of 1000 by 500 pixels.
+    pub(crate) fn with(mut self, param: &str) -> Sample {
+        self.files.push(picture(param));
+        self
+    }
+
+    /// Of a route as it stands in a models file, whoever offers it, with nothing but these parameters.
+    pub(crate) fn made(op: &'static str, mut route: Value, params: Value) -> Sample {
+        route["provider"] = "sample".into();
+        let params = params.as_object().unwrap().clone();
+        Sample { params, ..Sample::of(op, serde_json::from_value(route).unwrap(), Value::Object(Map::new())) }
+    }
+
+    /// The same with a picture of 640 by 480 pixels that may be somewhere.
     pub(crate) fn file(mut self, param: &str, url: Option<&str>) -> Sample {
-        self.files.push(File {
-            param: param.to_owned(),
-            name: "a.png".to_owned(),
-            media_type: "image/png".to_owned(),
-            bytes: b"png".as_slice().into(),
-            size: Some((640, 480)),
-            url: url.map(str::to_owned),
-        });
+        self.files.push(File { size: Some((640, 480)), url: url.map(str::to_owned), ..picture(param) });
         self
     }
 
     /// The same with somebody who listens.
-    pub(crate) fn webhook(mut self, url: &'static str) -> Sample {
-        self.webhook = Some(url);
+    pub(crate) fn webhook(mut self, url: &str) -> Sample {
+        self.webhook = Some(url.to_owned());
         self
     }
 
@@ -58,21 +82,55 @@ impl Sample {
             params: &self.params,
             files: &self.files,
             call: &self.call,
-            webhook: self.webhook,
+            webhook: self.webhook.as_deref(),
         }
-    }
-
-    pub(crate) fn route(&self) -> &Route {
-        &self.route
     }
 }
 
-/// The second at which tests of adapters happen.
-pub(crate) const NOW: u64 = 1_700_000_000;
+/// A file that is only small, not a picture.
+pub(crate) fn picture(param: &str) -> File {
+    File {
+        param: param.to_owned(),
+        name: format!("{param}.png"),
+        media_type: "image/png".to_owned(),
+        bytes: Arc::from(&b"png"[..]),
+        size: Some((1_000, 500)),
+        url: None,
+    }
+}
+
+/// How a provider is reached in tests.
+pub(crate) fn access(base_url: Option<&str>) -> Access {
+    Access { base_url: base_url.map(str::to_owned), key: KEY.to_owned().into(), now: Timestamp(1_700_000_000_000) }
+}
+
+/// An answer.
+pub(crate) fn answer(status: u16, body: &str) -> Response {
+    Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
+}
+
+/// The JSON that a request carries.
+pub(crate) fn json_of(request: &Request) -> &Value {
+    match &request.body {
+        Body::Json(body) => body,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A header that carries the key.
+pub(crate) fn secret<'a>(request: &'a Request, name: &str) -> &'a str {
+    request.secrets.iter().find(|(known, _)| *known == name).unwrap().1.expose_secret()
+}
+
+/// Nothing of a request but its secrets names the key.
+pub(crate) fn assert_key_is_hidden(request: &Request) {
+    let shown = format!("{request:?}");
+    assert!(!shown.contains(KEY), "{shown}");
+}
 
 /// The provider itself, with this key.
 pub(crate) fn keyed_by(key: &str) -> Access {
-    Access { base_url: None, key: SecretString::from(key.to_owned()), now: Timestamp(NOW * 1_000) }
+    Access { key: key.to_owned().into(), ..access(None) }
 }
 
 /// The same so many seconds later.
@@ -82,23 +140,10 @@ pub(crate) fn later(access: &Access, seconds: u64) -> Access {
 
 /// An answer with a JSON body.
 pub(crate) fn answered(status: u16, body: Value) -> Response {
-    Response { status, headers: Vec::new(), body: body.to_string().into_bytes() }
+    answer(status, &body.to_string())
 }
 
 /// What came to a webhook without any signature.
 pub(crate) fn incoming(body: &[u8]) -> Incoming<'_> {
-    Incoming { headers: &[], body, now: Timestamp(NOW * 1_000), trust: &Value::Null }
-}
-
-/// A header that carries the key.
-pub(crate) fn secret<'a>(request: &'a crate::Request, name: &str) -> &'a str {
-    request.secrets.iter().find(|(known, _)| *known == name).unwrap().1.expose_secret()
-}
-
-/// The JSON body of a request.
-pub(crate) fn json_of(request: &crate::Request) -> &Value {
-    match &request.body {
-        crate::Body::Json(body) => body,
-        other => panic!("no JSON: {other:?}"),
-    }
+    Incoming { headers: &[], body, now: access(None).now, trust: &Value::Null }
 }

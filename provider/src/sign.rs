@@ -36,7 +36,7 @@ pub(crate) fn from_base64_url(text: &str) -> Option<Vec<u8>> {
 
 /// The bytes of hex digits.
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
@@ -78,4 +78,63 @@ pub(crate) fn standard_webhook<'a>(incoming: &Incoming<'a>, secret: &str) -> Res
     }
     is_timely(stamp, incoming.now)?;
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const BODY: &[u8] = br#"{"id":"P1","status":"succeeded"}"#;
+    const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+    /// Passes the validator of Replicate's own client.
+    const SIGNED: &str = "v1,erLh+W2rgPzXMg+XsSDHxaySHg8Nu02RgpNZKY3YnN8=";
+
+    fn check(signature: &str, body: &[u8], now: u64, secret: &str) -> Result<String, Disbelief> {
+        let headers: Vec<(String, String)> =
+            [("webhook-id", "msg_1"), ("webhook-timestamp", "1700000000"), ("webhook-signature", signature)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec();
+        let incoming = Incoming { headers: &headers, body, now: Timestamp(now * 1_000), trust: &Value::Null };
+        standard_webhook(&incoming, secret).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_standard_webhook_is_believed_only_with_its_signature_and_in_time() {
+        let now = 1_700_000_000;
+        let other = "v1,AAAA+W2rgPzXMg+XsSDHxaySHg8Nu02RgpNZKY3YnN8=";
+        let cases = [
+            ("signed", check(SIGNED, BODY, now, SECRET), Ok("msg_1".to_owned())),
+            ("one of two", check(&format!("{other} {SIGNED}"), BODY, now, SECRET), Ok("msg_1".to_owned())),
+            ("late by less than the leeway", check(SIGNED, BODY, now + 299, SECRET), Ok("msg_1".to_owned())),
+            ("another signature", check(other, BODY, now, SECRET), Err(Disbelief::Signature)),
+            ("another body", check(SIGNED, b"{}", now, SECRET), Err(Disbelief::Signature)),
+            ("another secret", check(SIGNED, BODY, now, "whsec_AAAA"), Err(Disbelief::Signature)),
+            ("no secret at all", check(SIGNED, BODY, now, "not base64!"), Err(Disbelief::Signature)),
+            ("no version", check(&SIGNED[3..], BODY, now, SECRET), Err(Disbelief::Signature)),
+            ("too old", check(SIGNED, BODY, now + 301, SECRET), Err(Disbelief::Stale)),
+            ("from the future", check(SIGNED, BODY, now - 301, SECRET), Err(Disbelief::Stale)),
+        ];
+        for (name, is, want) in cases {
+            assert_eq!(is, want, "{name}");
+        }
+    }
+
+    /// The vector of Kling's tokens: RFC 7515 with HS256.
+    #[test]
+    fn a_token_is_signed_as_published() {
+        let head = base64_url(br#"{"alg":"HS256","typ":"JWT"}"#);
+        let claims = base64_url(br#"{"iss":"AK","exp":1700001800,"nbf":1699999995}"#);
+        let message = format!("{head}.{claims}");
+        let signed = base64_url(&hmac_sha256("SK".repeat(16).as_bytes(), message.as_bytes()));
+        assert_eq!(signed, "8849R0vxKQbLDWjIi-MFI9fctJt4S6hIsvxM7TvzJb0");
+    }
+
+    #[test]
+    fn hex_is_read_or_refused() {
+        let cases = [("00ff", Some(vec![0, 255])), ("0", None), ("0g", None), ("ä0", None), ("", Some(Vec::new()))];
+        for (text, want) in cases {
+            assert_eq!(from_hex(text), want, "{text}");
+        }
+    }
 }

@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(fields, want);
 
         let (_, fields) = parts(&cut_out());
-        assert_eq!(fields, [("image".to_owned(), Some("a.png".to_owned()), b"png".to_vec())]);
+        assert_eq!(fields, [("image".to_owned(), Some("image.png".to_owned()), b"png".to_vec())]);
     }
 
     #[test]

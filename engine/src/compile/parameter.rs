@@ -396,11 +396,11 @@ impl<'a> Compiler<'a, '_> {
         let alias = text.split_once('/').map_or(text, |(_, alias)| alias);
         let (message, help) = match (of().find(|model| model.alias == alias), text.split_once('/')) {
             (Some(model), Some((provider, _))) => {
-                let help = match model.routes.as_slice() {
+                let help = match model.providers().as_slice() {
                     [] => format!("it is built in: write `{alias}`"),
                     offered => format!(
                         "it is offered by {}; `{alias}` alone takes the first that is available",
-                        suggest::list(offered.iter().map(|route| route.provider.as_str()))
+                        suggest::list(offered.iter().copied())
                     ),
                 };
                 (format!("`{provider}` does not offer the model `{alias}`"), help)
