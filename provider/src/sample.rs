@@ -1,6 +1,6 @@
 //! Asks and answers for the tests of adapters.
 
-use crate::adapter::{Access, Ask, File};
+use crate::adapter::{Access, Ask, File, Incoming};
 use crate::http::{Body, Request, Response};
 use darkroom_proto::model::{self, Route};
 use darkroom_proto::op;
@@ -19,7 +19,7 @@ pub(crate) struct Sample {
     pub(crate) route: Route,
     pub(crate) params: Map,
     pub(crate) files: Vec<File>,
-    call: CallId,
+    pub(crate) call: CallId,
     pub(crate) webhook: Option<String>,
 }
 
@@ -53,6 +53,25 @@ impl Sample {
     /// The same with a picture of 1000 by 500 pixels.
     pub(crate) fn with(mut self, param: &str) -> Sample {
         self.files.push(picture(param));
+        self
+    }
+
+    /// Of a route as it stands in a models file, whoever offers it, with nothing but these parameters.
+    pub(crate) fn made(op: &'static str, mut route: Value, params: Value) -> Sample {
+        route["provider"] = "sample".into();
+        let params = params.as_object().unwrap().clone();
+        Sample { params, ..Sample::of(op, serde_json::from_value(route).unwrap(), Value::Object(Map::new())) }
+    }
+
+    /// The same with a picture of 640 by 480 pixels that may be somewhere.
+    pub(crate) fn file(mut self, param: &str, url: Option<&str>) -> Sample {
+        self.files.push(File { size: Some((640, 480)), url: url.map(str::to_owned), ..picture(param) });
+        self
+    }
+
+    /// The same with somebody who listens.
+    pub(crate) fn webhook(mut self, url: &str) -> Sample {
+        self.webhook = Some(url.to_owned());
         self
     }
 
@@ -107,4 +126,24 @@ pub(crate) fn secret<'a>(request: &'a Request, name: &str) -> &'a str {
 pub(crate) fn assert_key_is_hidden(request: &Request) {
     let shown = format!("{request:?}");
     assert!(!shown.contains(KEY), "{shown}");
+}
+
+/// The provider itself, with this key.
+pub(crate) fn keyed_by(key: &str) -> Access {
+    Access { key: key.to_owned().into(), ..access(None) }
+}
+
+/// The same so many seconds later.
+pub(crate) fn later(access: &Access, seconds: u64) -> Access {
+    Access { now: Timestamp(access.now.0 + seconds * 1_000), ..access.clone() }
+}
+
+/// An answer with a JSON body.
+pub(crate) fn answered(status: u16, body: Value) -> Response {
+    answer(status, &body.to_string())
+}
+
+/// What came to a webhook without any signature.
+pub(crate) fn incoming(body: &[u8]) -> Incoming<'_> {
+    Incoming { headers: &[], body, now: access(None).now, trust: &Value::Null }
 }
