@@ -85,11 +85,15 @@ impl Call {
         }
     }
 
-    /// The first end stays, but for one that only waits for a person; what later ones cost counts where it is more.
+    /// The first end stays, but for one that only waits for a person. What later ones cost counts where it is more, unless
+    /// it is a guess.
     fn end(&mut self, state: CallState, cost: Money, error: Option<&StepError>) {
-        let was_held = self.state == CallState::Held;
-        if !(self.state.is_open() || was_held && state != CallState::Held) {
-            self.cost = self.cost.max(cost);
+        let is_guess = matches!(state, CallState::Released | CallState::Held);
+        let may_end = self.state.is_open() || self.state == CallState::Held && state != CallState::Held;
+        if !may_end {
+            if !is_guess {
+                self.cost = self.cost.max(cost);
+            }
             return;
         }
         self.cost = match state {

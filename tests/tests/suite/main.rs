@@ -12,6 +12,7 @@ mod fleet_takeover;
 mod fleet_workflows;
 mod house;
 mod kill_store;
+mod ledger;
 mod pages;
 mod queue;
 mod rabbit;
