@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::log::LogFormat;
 use crate::masked;
 use config::{Config, Environment, File, FileFormat};
+use darkroom_worker::net::NetPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     api: Api,
     /// The metrics page.
     metrics: Metrics,
+    /// What is fetched by URL.
+    pub(crate) net: Net,
     /// When runs that wait for a quota or a key are looked at again.
     retry: Retry,
     /// The simulator that stands in for every provider.
@@ -125,6 +128,21 @@ struct Api {
 struct Metrics {
     /// Where roles serve `/metrics`, `/livez` and `/readyz`. Default: `127.0.0.1:9464`.
     listen: Option<SocketAddr>,
+}
+
+/// What is fetched by URL.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Net {
+    /// Whether links may lead to addresses that are not public, and have no TLS. Default: no.
+    pub(crate) allow_private: bool,
+}
+
+impl Net {
+    /// Where requests may go: `trusted` are hosts, or base URLs, that somebody configured.
+    pub(crate) fn policy(self, trusted: Vec<String>) -> NetPolicy {
+        NetPolicy { allow_private: self.allow_private, trusted }
+    }
 }
 
 /// What roles log.
