@@ -14,6 +14,7 @@ mod folder;
 mod given;
 mod handing;
 mod interrupt;
+mod links;
 mod log;
 mod masked;
 mod metric;

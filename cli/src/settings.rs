@@ -34,14 +34,14 @@ pub(crate) struct Settings {
     namespace: Option<String>,
     /// What roles log.
     pub(crate) log: Log,
-    /// What is fetched by URL.
-    pub(crate) net: Net,
     /// What may be spent.
     budget: Budget,
     /// The HTTP API.
     api: Api,
     /// The metrics page.
     metrics: Metrics,
+    /// What is fetched by URL.
+    pub(crate) net: Net,
     /// When runs that wait for a quota or a key are looked at again.
     retry: Retry,
     /// The URL of the simulator that stands in for every provider.
