@@ -43,6 +43,7 @@ pub(crate) struct Embedded {
     providers: Arc<Providers>,
     slots: usize,
     calls: usize,
+    recheck_every: darkroom_proto::Duration,
 }
 
 /// The engine, running.
@@ -77,6 +78,7 @@ impl Embedded {
             plans,
             routes: Routes { has_provider_key: settings.has_provider_key() },
             providers: crate::providers::providers(settings)?,
+            recheck_every: settings.recheck_every()?,
             slots: settings.worker.slots.map_or(cores, usize::from).max(1),
             calls: settings.worker.calls.map_or(CALLS, usize::from).max(1),
         })
@@ -89,6 +91,7 @@ impl Embedded {
         if let Some(runs) = recover {
             coordinator = coordinator.only(runs);
         }
+        coordinator = coordinator.rechecking(self.recheck_every);
         coordinator = coordinator.begun(Workbench::interrupted(&self.state));
         let news = coordinator.subscribe();
         let workbench = Arc::new(Workbench::new(self.artifacts.clone(), &self.state, self.routes));

@@ -18,6 +18,7 @@ mod links;
 mod log;
 mod masked;
 mod metric;
+mod offer;
 mod output;
 mod progress;
 mod providers;

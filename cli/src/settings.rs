@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::log::LogFormat;
 use crate::masked;
 use config::{Config, Environment, File, FileFormat};
+use darkroom_engine::RECHECK_EVERY;
 use darkroom_proto::{Duration, Money};
 use darkroom_worker::net::NetPolicy;
 use secrecy::{ExposeSecret, SecretString};
@@ -207,9 +208,6 @@ const NAMESPACE_CHARS_MAX: usize = 40;
 /// Where pages are served.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
-/// How often steps that wait for a quota or a key are looked at again.
-const RECHECK_EVERY: Duration = Duration::from_secs(300);
-
 /// Where the HTTP API is served.
 const API_LISTEN: &str = "127.0.0.1:8080";
 
@@ -217,8 +215,12 @@ const API_LISTEN: &str = "127.0.0.1:8080";
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct Retry {
+    /// How often a step is checked whose fast retries are spent, such as `300s`. Default: 5 min.
     recheck_every: Option<String>,
 }
+
+/// Steps are not checked more often: each check asks the store.
+const RECHECK_MIN: Duration = Duration::from_secs(1);
 
 impl Settings {
     /// Reads them from their places.
@@ -297,18 +299,6 @@ impl Settings {
         parsed.collect()
     }
 
-    /// How often steps that wait for a quota or a key are looked at again.
-    pub(crate) fn recheck_every(&self) -> Result<Duration, Failure> {
-        let Some(text) = self.retry.recheck_every.as_deref().filter(|text| !text.trim().is_empty()) else {
-            return Ok(RECHECK_EVERY);
-        };
-        let parsed = serde_json::from_value::<Duration>(serde_json::Value::String(text.to_owned()));
-        parsed.ok().filter(|every| every.0 >= 100).ok_or_else(|| {
-            Failure::usage(format!("retry.recheck_every: `{text}` is no time"))
-                .advice("write a time such as `300s` or `5m`, at least 100ms")
-        })
-    }
-
     /// Where the HTTP API is served.
     pub(crate) fn api_listen(&self) -> Result<SocketAddr, Failure> {
         let text = self.api.listen.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(API_LISTEN);
@@ -321,6 +311,22 @@ impl Settings {
     /// Where webhooks of providers arrive from outside, if anybody told.
     pub(crate) fn public_url(&self) -> Option<String> {
         self.api.public_url.clone().filter(|url| !url.trim().is_empty())
+    }
+
+    /// How often steps are checked whose fast retries are spent.
+    pub(crate) fn recheck_every(&self) -> Result<Duration, Failure> {
+        let Some(text) = self.retry.recheck_every.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(RECHECK_EVERY);
+        };
+        let wrong = |why: String| {
+            Failure::usage(format!("retry.recheck_every: {why} (in {})", Settings::origin("retry.recheck_every")))
+                .advice("write a time of at least 1s, such as `300s` or `5m`")
+        };
+        match text.trim().parse::<Duration>() {
+            Ok(every) if every >= RECHECK_MIN => Ok(every),
+            Ok(every) => Err(wrong(format!("{every} is too short"))),
+            Err(error) => Err(wrong(error.to_string())),
+        }
     }
 
     /// Where the fleet is; `None`: everything is done here, in one process.

@@ -97,5 +97,6 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         fingerprint,
         step: failure.map(|failure| failure.path.to_string()),
         error: failure.map(|failure| failure.error.clone()),
+        spent: run.head.spent,
     }
 }

@@ -80,7 +80,7 @@ impl Turn<'_> {
             timeout: call.timeout,
             save,
             provenance: Provenance { workflow: self.run.spec.workflow.clone(), definition: self.run.spec.definition },
-            budget: None,
+            budget: plan.budget.filter(|_| calls_a_provider),
             ticket: None,
             deferred_since: None,
             epoch: None,

@@ -21,6 +21,7 @@ mod node;
 mod parking;
 pub mod plan;
 pub mod preview;
+mod price;
 mod quoting;
 mod read;
 pub mod reference;

@@ -43,6 +43,9 @@ pub struct Spec {
     /// Paths of `skip-if-exists` that exist.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub existing: BTreeSet<String>,
+    /// What it was expected to cost at most.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub estimated: Money,
     /// Files that equal steps have saved before and that are still there, by the key of what determined them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saved: BTreeMap<Sha256, Reusable>,

@@ -147,6 +147,8 @@ pub struct RunRow {
     pub finished_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<ErrorDocument>,
+    /// What it has cost so far, in USD.
+    pub cost: f64,
 }
 
 fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

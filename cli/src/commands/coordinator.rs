@@ -36,6 +36,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     // Somebody told where providers reach us, so there is a door for what they say.
     let listen_for = stage.settings.public_url().map(|_| stage.settings.api_listen()).transpose()?;
+    let recheck_every = stage.settings.recheck_every()?;
     let play = stage.play(pools, Slots::default(), move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
         let listening = listen_for.clone();
@@ -46,10 +47,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
             }
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => Box::pin(decide(&fleet, queues.collect(), &name, failpoint, stop)).await,
+                None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop)).await,
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    Box::pin(decide(&fleet, queues, &name, failpoint, stop)).await
+                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, stop)).await
                 }
             };
             ended.map_err(Failure::from)
@@ -91,6 +92,7 @@ async fn decide<Q: Queue>(
     fleet: &Fleet,
     queues: Vec<Q>,
     name: &str,
+    recheck_every: darkroom_proto::Duration,
     failpoint: Option<Failpoint>,
     stop: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -100,7 +102,8 @@ async fn decide<Q: Queue>(
     let mut deciding = JoinSet::new();
     for (number, queue) in queues.into_iter().enumerate() {
         let owner = format!("{name}.{}", number + 1);
-        let mut coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner).sharing(SHARDS);
+        let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
+        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every);
         if let Some(failpoint) = failpoint.clone() {
             coordinator = coordinator.failing_at(failpoint);
         }

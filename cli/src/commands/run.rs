@@ -12,6 +12,7 @@ use crate::given::{self, Assignment};
 use crate::handing::{Bring, Watch, hand_in};
 use crate::interrupt::Interrupt;
 use crate::links::Links;
+use crate::offer::offers;
 use crate::output::{Format, complain};
 use crate::progress::Progress;
 use crate::settings::{FleetPlace, Settings};
@@ -21,7 +22,7 @@ use darkroom_backend::{Artifacts, Clock, RabbitQueue, RedisStore, RunFilter, Sto
 use darkroom_coordinator::{Desk, Stored, Submission};
 use darkroom_engine::preview::{Action, Preview, preview, skip_paths};
 use darkroom_engine::{Reusable, Run, Spec, saved_scope};
-use darkroom_proto::{Map, RunId, RunStatus, Saved};
+use darkroom_proto::{Map, Money, RunId, RunStatus, Saved};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,14 +75,15 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return in_fleet(&args, &file, &place, &settings, format).await;
     }
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
-    let spec = args.what.spec(&file, &engine, &settings).await?;
+    let mut spec = args.what.spec(&file, &engine, &settings).await?;
     let fingerprint = Desk::<darkroom_backend::EmbeddedStore, darkroom_backend::EmbeddedQueue>::fingerprint(&spec);
     let newest = newest(&engine.store, fingerprint).await?;
     if let Some(step) = &args.from_step {
         let (id, _) = newest.ok_or_else(none_to_go_on_with)?;
         return commands::resume::go_on(&engine, id, Some(step), &settings, format).await;
     }
-    if let Some((id, RunStatus::Pending | RunStatus::Running)) = newest
+    if let Some((id, status)) = newest
+        && !status.is_terminal()
         && !args.new
         && !args.what.force
     {
@@ -91,8 +93,9 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return follow(&engine, running, stored, &settings, format).await;
     }
     let id = new_id();
+    let shown = previewed(&file, &Run::new(id, Arc::new(spec.clone())), &settings)?;
+    spec.estimated = Money::from_usd(shown.cost.high);
     let run = Run::new(id, Arc::new(spec.clone()));
-    let shown = previewed(&file, &run, &settings)?;
     if format == Format::Table {
         complain(&commands::plan::text(&shown));
     }
@@ -141,6 +144,7 @@ async fn in_fleet(
         _ => {
             let id = new_id();
             let shown = previewed(file, &Run::new(id, Arc::new(spec.clone())), settings)?;
+            spec.estimated = Money::from_usd(shown.cost.high);
             if format == Format::Table {
                 complain(&commands::plan::text(&shown));
             }
@@ -196,10 +200,9 @@ pub(crate) fn new_id() -> RunId {
 
 /// What the run will do.
 pub(crate) fn previewed(file: &WorkflowFile, run: &Run, settings: &Settings) -> Result<Preview, Failure> {
-    let routes = darkroom_worker::Routes { has_provider_key: settings.has_provider_key() };
-    let shown = preview(&file.plan, run, None, run.spec.created_at, &|op, model| routes.of(op, model)).map_err(
-        |(path, error)| Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice),
-    )?;
+    let shown = preview(&file.plan, run, None, run.spec.created_at, &offers(settings)).map_err(|(path, error)| {
+        Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice)
+    })?;
     if let Some(only) = &run.spec.only
         && let Some(total) = shown.steps.iter().find(|step| step.path == only.step).and_then(|step| step.items)
         && let Some(beyond) = only.numbers.iter().find(|number| **number > total)

@@ -5,7 +5,7 @@ use darkroom_engine::{
     Change, Effect, Event, Happened, Head, Parked, Run, Source, Spec, State, Step, What, advance, compile, parked,
 };
 use darkroom_proto::{
-    Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
+    Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
     StepMessage, StepPath, Succeeded, Timestamp,
 };
 use serde::Serialize;
@@ -133,6 +133,7 @@ impl World {
             filename: None,
             only: None,
             on_error: None,
+            estimated: Money::ZERO,
             existing: Default::default(),
             saved: Default::default(),
         };

@@ -63,6 +63,7 @@ async fn claimed_by<S: Store>(store: &S, run: RunId, step: &str, attempt: u32) -
         provider: "fal".into(),
         endpoint: "fal-ai/flux-pro".into(),
         key: "ab12cd34".into(),
+        worker: "w".into(),
         price: Money(40),
         send_within: Duration::from_secs(30),
         budget: None,

@@ -79,6 +79,7 @@ impl Workflow {
             on_error: None,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
+            estimated: darkroom_proto::Money::ZERO,
         };
         let (high, low) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
         let mut random = [0u8; 10];

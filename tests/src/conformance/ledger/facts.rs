@@ -164,6 +164,7 @@ pub async fn a_lost_call_is_put_back_and_counts(subject: impl Subject) {
         provider: "fal".into(),
         endpoint: "fal-ai/flux-pro".into(),
         key: "ab12cd34".into(),
+        worker: "w".into(),
         price: Money(40),
         at: Timestamp(1_000),
         send_by: Timestamp(2_000),

@@ -27,7 +27,7 @@ async fn later<S: Ledger>(store: &S, number: u32, limits: &[Limit], in_the_way: 
 
 async fn leave<S: Ledger>(store: &S, number: u32, limits: &[Limit]) {
     let names: Vec<String> = limits.iter().map(|limit| limit.name.clone()).collect();
-    Ledger::leave(store, &call_id(number), &names).await.unwrap();
+    store.give_back(&call_id(number), &names).await.unwrap();
 }
 
 /// A place is free when somebody leaves, or when a lease ends.
@@ -232,6 +232,6 @@ pub async fn whoever_leaves_gives_back_place_and_turn(subject: impl Subject) {
     }
     // The second one is not waited for any more.
     assert!(is_in(&store, 3, &limits).await);
-    Ledger::leave(&store, &call_id(1), &[]).await.unwrap();
-    Ledger::leave(&store, &call_id(1), &["unknown".into()]).await.unwrap();
+    store.give_back(&call_id(1), &[]).await.unwrap();
+    store.give_back(&call_id(1), &["unknown".into()]).await.unwrap();
 }
