@@ -124,6 +124,7 @@ mod tests {
             provider: "fal".into(),
             endpoint: "fal-ai/flux".into(),
             key: "ab".into(),
+            worker: "w".into(),
             price: Money(40),
             send_within: Duration::from_secs(30),
             budget: None,
