@@ -13,6 +13,7 @@ pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod show;
+pub(crate) mod simulator;
 pub(crate) mod submit;
 pub(crate) mod tail;
 pub(crate) mod validate;

@@ -31,8 +31,8 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, resume, run, setup, show, submit,
-    tail, validate, version, worker, workflows,
+    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, resume, run, setup, show, simulator,
+    submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -68,6 +68,7 @@ enum Command {
     Setup(setup::Args),
     Coordinator(coordinator::Args),
     Worker(worker::Args),
+    Simulator(simulator::Args),
     Workflows(workflows::Args),
     Bench(bench::Args),
     Config(config_show::Args),
@@ -126,6 +127,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Setup(args) => setup::run(args, format).await,
             Command::Coordinator(args) => coordinator::run(args).await,
             Command::Worker(args) => worker::run(args).await,
+            Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
             | Command::Workflows(_)
