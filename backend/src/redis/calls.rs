@@ -182,7 +182,9 @@ impl Kept {
         };
         let Call { at, send_by, .. } = &self.call;
         let mut stored = format!("{kind}|{}|{}|{}|{}|", self.token, at.0, send_by.0, random()).into_bytes();
-        stored.extend(encoding::encode(&self.call)?);
+        // The times stand in one place only.
+        let timeless = Call { at: Timestamp(0), send_by: Timestamp(0), ..self.call.clone() };
+        stored.extend(encoding::encode(&timeless)?);
         Ok(stored)
     }
 
