@@ -233,6 +233,7 @@ pub struct Noted {
 
 /// Whether a poll message has its turn.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is the usual answer, and taken apart at once")]
 pub enum Turn {
     /// It does; nobody else does.
     Taken(Noted),
@@ -347,11 +348,12 @@ pub enum Fitness {
 /// Something that was seen of a key or a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
-    /// A call went well: it is healthy.
+    /// A call went well: it is healthy, unless somebody took it out of use and that time has not run out.
     Good,
     /// A call failed at the provider's side; counts for the circuit breaker.
     Failure,
-    /// It is in this state for as long; twice as long each further time, up to `max`.
+    /// It is in this state for as long; twice as long each further time, up to `max`. What is seen before the last time has
+    /// run out is the same time still: many see one outage.
     Bad {
         /// The state.
         state: Fitness,
@@ -379,8 +381,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Writes down that a call is going to be made, if it may be.
     fn intent(&self, intent: &Intent) -> impl Future<Output = Result<Intended, StoreError>> + Send;
 
-    /// Notes what happened to a call; nothing, if the ledger does not know it. The first handle and the first fact that
-    /// closes a call stay; a handle that differs is kept as the second one, and cost is always added.
+    /// Notes what happened to a call; nothing, if the ledger does not know it.
+    ///
+    /// - The first handle stays. One that differs is kept as the second one, and tells of a duplicate.
+    /// - The first end stays; [`Fact::Held`] is none, it waits for another. Of later ends only a cost counts that is known
+    ///   and higher.
+    /// - A handle that comes after the end opens nothing again. It is kept, and tells of a possible duplicate where another
+    ///   call may have been made since.
     fn note(
         &self,
         run: RunId,
@@ -391,7 +398,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Puts a call back that the store has lost, from what a poll message carries. One that is there stays.
     fn restore(&self, run: RunId, call: &Call) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes turn `turn` of a call, once, and says when the next one is due.
+    /// Takes turn `turn` of a call, once, and says when the next one is due. Turns may be left out, and none is taken before
+    /// there is a handle or after the end.
     fn turn(
         &self,
         run: RunId,
@@ -408,6 +416,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     fn flag_cancelled(&self, run: RunId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Lets a call in by all of `limits`, or by none; what it is given lapses after `hold` unless it is asked for again.
+    ///
+    /// Places go to those who wait in the order in which they came. Whoever a rate refuses has a turn, and is counted when
+    /// it is given. Turns and places in the queue are kept for 2 s or a tenth of `hold` beyond the time that was said.
     fn admit(
         &self,
         call: &CallId,

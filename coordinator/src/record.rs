@@ -67,7 +67,7 @@ pub(crate) fn step_field(run: &Run, path: &StepPath) -> Result<(String, Option<V
     Ok((format!("{STEP_PREFIX}{path}"), value))
 }
 
-/// A run as it was stored.
+/// A run as it was stored. Fields of other names are not the run's own: they say what may be paid for it.
 pub fn decode_run(id: RunId, stored: &StoredRun) -> Result<Run, RecordError> {
     let head: Head = decode("head", &stored.head)?;
     let mut spec: Option<Spec> = None;
@@ -98,5 +98,33 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         step: failure.map(|failure| failure.path.to_string()),
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use darkroom_backend::{CANCEL_FIELD, void_field};
+
+    #[test]
+    fn fields_of_the_ledger_are_none_of_the_run() {
+        let spec = serde_json::json!({
+            "workflow": "shots", "definition": Sha256::of(b"text"), "inputs": {}, "created_at": 1_000,
+        });
+        let spec: Spec = serde_json::from_value(spec).unwrap();
+        let run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec));
+        let mut stored = StoredRun {
+            version: 1,
+            summary: summary(&run, Sha256::of(b"same")),
+            head: encode_head(&run.head).unwrap(),
+            fields: vec![spec_field(&run.spec).unwrap()],
+            outbox: Vec::new(),
+        };
+        let plain = decode_run(run.id, &stored).unwrap();
+        stored.fields.push((CANCEL_FIELD.to_owned(), b"1".to_vec()));
+        stored.fields.push((void_field(&StepPath::top("edit"), 1), Vec::new()));
+        let flagged = decode_run(run.id, &stored).unwrap();
+        assert!(flagged.step(&StepPath::top("edit")).is_none());
+        assert_eq!((flagged.head, flagged.spec), (plain.head, plain.spec));
     }
 }

@@ -132,7 +132,8 @@ impl Inner {
 fn encode(condition: &Condition) -> Result<Vec<u8>, StoreError> {
     let fitness = if condition.is_bad() { 'b' } else { 'g' };
     let mut stored = format!("{fitness}|{}|{}|", condition.until.0, random()).into_bytes();
-    stored.extend(encoding::encode(condition)?);
+    // The time stands in one place only.
+    stored.extend(encoding::encode(&Condition { until: Timestamp(0), ..condition.clone() })?);
     Ok(stored)
 }
 

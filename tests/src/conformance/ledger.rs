@@ -22,6 +22,8 @@ use darkroom_backend::{
 };
 use darkroom_proto::{CallId, Duration, ErrorClass, Money, RunId, RunStatus, StepError, StepPath, Timestamp};
 use serde_json::json;
+use std::future::Future;
+use tokio::task::JoinSet;
 
 const S0: Shard = Shard(0);
 const LEASE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -94,6 +96,15 @@ fn error() -> StepError {
 
 fn submitted(handle: &str) -> Fact {
     Fact::Submitted { handle: json!({"id": handle, "urls": [1, 2.5, null]}), next_at: Timestamp(7) }
+}
+
+/// What many get who ask at once, each with a number.
+async fn at_once<T, F>(count: u32, ask: impl Fn(u32) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    (0..count).map(ask).collect::<JoinSet<T>>().join_all().await
 }
 
 /// A call that is in no ledger, for what goes by its id alone.
