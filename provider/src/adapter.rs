@@ -284,6 +284,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// What it can do.
     fn traits(&self) -> Traits;
 
+    /// Whether it can't be called without a key; a server of one's own may want none.
+    fn needs_key(&self) -> bool {
+        true
+    }
+
     /// The hosts that are the provider's own, without scheme: the key goes nowhere else.
     fn hosts(&self) -> &'static [&'static str];
 
@@ -324,6 +329,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
 
     /// Reads the answer to a poll, or to the part of it that `stage` names (empty for the first one).
     fn polled(&self, access: &Access, handle: &Value, stage: &str, response: &Response) -> Polled;
+
+    /// The headers that carry the key where an output is fetched that wants it.
+    fn download_secrets(&self, _access: &Access) -> Vec<(&'static str, SecretString)> {
+        Vec::new()
+    }
 
     /// The request that cancels a job, where there is one.
     fn cancel(&self, _access: &Access, _handle: &Value) -> Option<Request> {

@@ -1,11 +1,11 @@
 //! What is read the same way out of the answers of many providers.
 
-use crate::adapter::{Adapter, Failure, Made, Product, Source, Submitted};
+use crate::adapter::{Access, Adapter, Ask, Failure, Made, Polled, Product, Source, Submitted};
 use crate::classify;
-use crate::http::Response;
+use crate::http::{Response, is_id};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use darkroom_proto::{BoxPx, ErrorClass, Map};
+use darkroom_proto::{BoxPx, Duration, ErrorClass, Map, StepError, Timestamp};
 use serde_json::{Value, json};
 
 /// The output of an op that is a file.
@@ -132,4 +132,78 @@ pub(crate) fn size_in(handle: &Value) -> Option<(u32, u32)> {
 /// A field of a handle that is text.
 pub(crate) fn text_in<'a>(handle: &'a Value, name: &str) -> Option<&'a str> {
     handle.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// How long after its submission a job may be unknown to the part of a provider that is asked about it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+
+/// What every handle holds: the job's id, the op and when it was handed in.
+pub(crate) fn handle(access: &Access, ask: &Ask<'_>, id: String) -> Map {
+    Map::from_iter([
+        ("id".to_owned(), id.into()),
+        ("op".to_owned(), ask.op.into()),
+        ("at".to_owned(), access.now.0.into()),
+    ])
+}
+
+/// The id of the job in a handle.
+///
+/// # Errors
+/// When the handle is none of this provider's.
+pub(crate) fn id_of(provider: &str, handle: &Value) -> Result<String, StepError> {
+    id_in(handle, "id").ok_or_else(|| classify::bad_handle(provider))
+}
+
+/// Whether a job is so new that the provider may not know it yet.
+pub(crate) fn is_new(access: &Access, handle: &Value) -> bool {
+    let at = handle.get("at").and_then(Value::as_u64).unwrap_or_default();
+    access.now.since(Timestamp(at)) <= KNOWN_WITHIN
+}
+
+/// An id that may stand in a path, given as text or as a number.
+pub(crate) fn id_in(value: &Value, name: &str) -> Option<String> {
+    let id = match value.get(name)? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    is_id(&id).then_some(id)
+}
+
+/// The failure of a job that the provider had taken, where its documentation does not tell who pays: its own failures cost
+/// nothing; what its safety rules refused was worked on, and counts as paid, so that a budget is rather used up too early.
+pub(crate) fn failed(provider: &str, class: ErrorClass, said: &str) -> Failure {
+    Failure { error: classify::failed(provider, class, said), billed: class == ErrorClass::ContentRejected }
+}
+
+/// What a state means that no documentation lists: a failure if it sounds like one, else that the job goes on.
+pub(crate) fn unknown_state(provider: &str, state: &str, progress: Option<f64>) -> Polled {
+    const ENDS: &[&str] = &["fail", "error", "moderat", "reject", "cancel", "abort", "expire", "not found"];
+    let lower = state.to_lowercase();
+    if !ENDS.iter().any(|end| lower.contains(end)) {
+        return Polled::Pending { progress };
+    }
+    let class = classify::by_words(&lower).unwrap_or(ErrorClass::ServerUnavailable);
+    Polled::Failed(failed(provider, class, &format!("the job is {state}")))
+}
+
+/// A job that the provider has no trace of, although it had taken it: it is paid, for nothing says that it is not.
+pub(crate) fn gone(provider: &str) -> Failure {
+    let error = classify::failed(provider, ErrorClass::ServerUnavailable, "the job is not there any more");
+    Failure::billed(error.code("job_gone"))
+}
+
+/// The sides at which a model of about a million pixels works on a picture: its proportion, in multiples of 16.
+pub(crate) fn fitted((width, height): (u32, u32)) -> (u32, u32) {
+    const PIXELS: f64 = 1_048_576.0;
+    let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
+    let scale = (PIXELS / (width * height)).sqrt().min(1.0);
+    let round = |side: f64| ((side * scale / 16.0).round() * 16.0).clamp(64.0, 4_096.0) as u32;
+    (round(width), round(height))
+}
+
+/// Whether a server of one's own says that its graphics card is full.
+pub(crate) fn is_out_of_memory(said: &str) -> bool {
+    let said = said.to_lowercase();
+    ["outofmemory", "out of memory", "allocation on device"].iter().any(|words| said.contains(words))
 }

@@ -9,7 +9,7 @@ use crate::adapter::{
     Uploaded,
 };
 use crate::answer::{self, Seen};
-use crate::http::{Body, Method, Request, Response};
+use crate::http::{Body, Method, Request, Response, encoded, is_id};
 use crate::{classify, mapping, sign};
 use darkroom_proto::model::Route;
 use darkroom_proto::{ErrorClass, Map, StepError};
@@ -344,12 +344,6 @@ fn place(access: &Access, handle: &Value, name: &str, end: &str) -> Option<Strin
     Some(access.url(QUEUE, &format!("/{app}/requests/{id}{end}")))
 }
 
-/// Letters, digits and a few signs: what may stand in a path without changing where it leads.
-fn is_id(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !text.is_empty() && text.len() <= 200 && text != ".." && text != "." && text.bytes().all(is_plain)
-}
-
 /// `owner/app` of an endpoint: status and results live there, without what follows. Two namespaces are part of it.
 fn app_of(endpoint: &str) -> String {
     let segments = match endpoint.split('/').next() {
@@ -357,18 +351,6 @@ fn app_of(endpoint: &str) -> String {
         _ => 2,
     };
     endpoint.split('/').take(segments).collect::<Vec<_>>().join("/")
-}
-
-/// A text as the value of a query.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
 //! Every adapter, by its name.
 
+use crate::a1111::A1111;
 use crate::adapter::Adapter;
+use crate::bfl::Bfl;
+use crate::elevenlabs::ElevenLabs;
 use crate::fal::Fal;
 use crate::google::Google;
+use crate::kling::Kling;
+use crate::luma::Luma;
+use crate::minimax::MiniMax;
 use crate::openai::OpenAi;
 use crate::replicate::Replicate;
+use crate::runway::Runway;
+use crate::stability::Stability;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Replicate, &OpenAi, &Google]
+    &[&Fal, &Replicate, &OpenAi, &Google, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability, &ElevenLabs, &A1111]
 }
 
 /// The adapter of this name.
