@@ -17,6 +17,7 @@ mod interrupt;
 mod log;
 mod masked;
 mod metric;
+mod models_file;
 mod output;
 mod progress;
 mod role;
@@ -28,8 +29,8 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, resume, run, setup, show, submit,
-    tail, validate, version, worker, workflows,
+    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, providers, resume, run, setup, show,
+    submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -66,6 +67,7 @@ enum Command {
     Coordinator(coordinator::Args),
     Worker(worker::Args),
     Workflows(workflows::Args),
+    Providers(providers::Args),
     Bench(bench::Args),
     Config(config_show::Args),
     Explain(explain::Args),
@@ -95,10 +97,14 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let format = cli.output;
+    if !matches!(cli.command, Command::Version(_) | Command::Config(_)) {
+        models_file::register()?;
+    }
     match cli.command {
         // These need neither state nor threads, and answer at once.
         Command::Validate(args) => return validate::run(args, format),
         Command::Workflows(args) => return workflows::run(args, format),
+        Command::Providers(args) => return providers::run(&args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
         Command::Version(args) => return version::run(args, format),
@@ -126,6 +132,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
             | Command::Workflows(_)
+            | Command::Providers(_)
             | Command::Config(_)
             | Command::Explain(_)
             | Command::Version(_)

@@ -48,6 +48,9 @@ pub struct Route {
     /// What is always sent, by the provider's names.
     #[serde(default)]
     pub fixed: Map,
+    /// What is sent where nothing else is said, by the provider's names.
+    #[serde(default)]
+    pub defaults: Map,
     /// What one call costs.
     #[serde(default)]
     pub price: Option<Price>,
@@ -551,6 +554,7 @@ mod tests {
             needs: Vec::new(),
             refuses: Vec::new(),
             fixed: Map::new(),
+            defaults: Map::new(),
             price: None,
             usually: None,
             retires: None,
