@@ -341,10 +341,10 @@ mod tests {
     #[test]
     fn a_call_is_found_by_our_id() {
         let (access, sample) = (keyed_by("AK:SK"), film());
-        let asked = Kling.look_up(&access, &sample.call, sample.route(), access.now).unwrap();
+        let asked = Kling.look_up(&access, &sample.call, &sample.route, access.now).unwrap();
         let want = format!("https://api-singapore.klingai.com/v1/videos/image2video/{}", sample.call);
         assert_eq!(asked.url, want);
-        let look = |status, body| Kling.looked_up(&access, &sample.call, sample.route(), &answered(status, body));
+        let look = |status, body| Kling.looked_up(&access, &sample.call, &sample.route, &answered(status, body));
 
         let named = |id: &str| job_in("processing", json!({"task_info": {"external_task_id": id}}));
         let Found::Job(handle) = look(200, named(sample.call.as_str())) else { panic!("it is there") };

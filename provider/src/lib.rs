@@ -9,6 +9,7 @@ mod adapter;
 mod answer;
 mod bfl;
 pub mod classify;
+mod comfyui;
 mod elevenlabs;
 mod fal;
 mod form;

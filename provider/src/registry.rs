@@ -3,6 +3,7 @@
 use crate::a1111::A1111;
 use crate::adapter::Adapter;
 use crate::bfl::Bfl;
+use crate::comfyui::ComfyUi;
 use crate::elevenlabs::ElevenLabs;
 use crate::fal::Fal;
 use crate::google::Google;
@@ -16,7 +17,21 @@ use crate::stability::Stability;
 
 /// Every adapter of this release.
 pub fn adapters() -> &'static [&'static dyn Adapter] {
-    &[&Fal, &Replicate, &OpenAi, &Google, &Bfl, &MiniMax, &Kling, &Runway, &Luma, &Stability, &ElevenLabs, &A1111]
+    &[
+        &Fal,
+        &Replicate,
+        &OpenAi,
+        &Google,
+        &Bfl,
+        &MiniMax,
+        &Kling,
+        &Runway,
+        &Luma,
+        &Stability,
+        &ElevenLabs,
+        &ComfyUi,
+        &A1111,
+    ]
 }
 
 /// The adapter of this name.

@@ -88,10 +88,6 @@ impl Sample {
             webhook: self.webhook.as_deref(),
         }
     }
-
-    pub(crate) fn route(&self) -> &Route {
-        &self.route
-    }
 }
 
 /// A file that is only small, not a picture.
