@@ -77,7 +77,7 @@ impl Embedded {
             state: state.to_path_buf(),
             plans,
             routes: Routes { has_provider_key: settings.has_provider_key() },
-            providers: crate::providers::providers(settings)?,
+            providers: crate::accounts::providers(settings)?,
             recheck_every: settings.recheck_every()?,
             slots: settings.worker.slots.map_or(cores, usize::from).max(1),
             calls: settings.worker.calls.map_or(CALLS, usize::from).max(1),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// Who serves a model for an op, and for how much, with these settings.
 pub(crate) fn offers(settings: &Settings) -> impl Fn(&str, &str) -> Option<Offer> {
     let routes = Routes { has_provider_key: settings.has_provider_key() };
-    let options = crate::providers::options(settings);
+    let options = crate::accounts::options(settings);
     let is_configured = |(_, provider): &(&String, &darkroom_worker::ProviderOptions)| {
         !provider.keys.is_empty() || provider.base_url.is_some()
     };

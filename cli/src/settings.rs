@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) worker: Worker,
     /// Who makes pictures, films and sounds.
     pub(crate) providers: BTreeMap<String, Provider>,
+    /// Where more models are.
+    pub(crate) models: Models,
     /// Where more workflows are.
     pub(crate) workflows: Workflows,
     /// RabbitMQ, for a fleet.
@@ -92,6 +94,14 @@ pub(crate) struct Provider {
     pub(crate) at_once: Option<u32>,
     /// How many jobs one key may hand in within a minute. Default: what the provider allows.
     pub(crate) per_minute: Option<u32>,
+}
+
+/// Where more models are.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Models {
+    /// A file with models of one's own, written as the built-in catalogue is.
+    pub(crate) file: Option<String>,
 }
 
 /// Where more workflows are.
@@ -276,9 +286,23 @@ impl Settings {
         file.map_or_else(|| "default".to_owned(), |path| path.display().to_string())
     }
 
+    /// Where requests to a provider go instead of to its own hosts: what is set for it, or the simulator.
+    pub(crate) fn base_url(&self, provider: &str) -> Option<String> {
+        let given =
+            |url: &Option<String>| url.as_deref().map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned);
+        let own = self.providers.get(provider).and_then(|provider| given(&provider.base_url));
+        own.or_else(|| Some(format!("{}/{provider}", given(&self.simulator)?.trim_end_matches('/'))))
+    }
+
+    /// How many keys a provider has.
+    pub(crate) fn key_count(&self, provider: &str) -> usize {
+        let keys = self.providers.get(provider).map(|provider| provider.keys.expose_secret());
+        keys.unwrap_or_default().split(',').filter(|key| !key.trim().is_empty()).count()
+    }
+
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
-        crate::providers::options(self)
+        crate::accounts::options(self)
             .values()
             .any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
     }

@@ -48,6 +48,9 @@ pub struct Route {
     /// What is always sent, by the provider's names.
     #[serde(default)]
     pub fixed: Map,
+    /// What is sent where nothing else is said, by the provider's names.
+    #[serde(default)]
+    pub defaults: Map,
     /// What one call costs.
     #[serde(default)]
     pub price: Option<Price>,
@@ -336,19 +339,22 @@ fn offers_of<'a>(models: &'a [Model], capability: &str, name: &str, today: &str)
     model.routes.iter().filter(is_wanted).filter(|route| route.is_offered(today)).collect()
 }
 
-/// The model, and the provider where the name restricts it to one.
+/// The model, and the provider where the name restricts it to one. What stands in the catalogue as an alias goes before other
+/// names, which are a provider's: `google/nano-banana` is an alias at Google, whatever somebody else calls so.
 fn resolve<'a, 'n>(models: &'a [Model], capability: &str, name: &'n str) -> Option<(&'a Model, Option<&'n str>)> {
-    let of = |name: &str| {
-        let of_op = || models.iter().filter(|model| model.capability == capability);
-        let by_aka = || of_op().find(|model| model.aka.iter().any(|aka| aka == name));
-        of_op().find(|model| model.alias == name).or_else(by_aka)
+    let of_op = || models.iter().filter(|model| model.capability == capability);
+    let by_alias = |name: &str| of_op().find(|model| model.alias == name);
+    let by_aka = |name: &str| of_op().find(|model| model.aka.iter().any(|aka| aka == name));
+    let at = |model: &'a Model, provider: &'n str| {
+        model.routes.iter().any(|route| route.provider == provider).then_some((model, Some(provider)))
     };
-    if let Some(model) = of(name) {
-        return Some((model, None));
-    }
-    let (provider, rest) = name.split_once('/')?;
-    let model = of(rest)?;
-    model.routes.iter().any(|route| route.provider == provider).then_some((model, Some(provider)))
+    let split = name.split_once('/');
+    let alone = |model| (model, None);
+    by_alias(name)
+        .map(alone)
+        .or_else(|| split.and_then(|(provider, rest)| at(by_alias(rest)?, provider)))
+        .or_else(|| by_aka(name).map(alone))
+        .or_else(|| split.and_then(|(provider, rest)| at(by_aka(rest)?, provider)))
 }
 
 #[cfg(test)]
@@ -412,7 +418,12 @@ mod tests {
         for model in all() {
             check(model).unwrap();
             for name in std::iter::once(&model.alias).chain(&model.aka) {
-                assert!(names.insert((&model.capability, name)), "{} {name} stands twice", model.capability);
+                assert!(names.insert((&model.capability, name.clone())), "{} {name} stands twice", model.capability);
+            }
+            for provider in model.providers() {
+                let name = format!("{provider}/{}", model.alias);
+                let is_free = !all().iter().any(|other| other.aka.contains(&name) || other.alias == name);
+                assert!(is_free, "{name} means two things");
             }
             let op = op::find(&model.capability).unwrap();
             for route in &model.routes {
@@ -543,6 +554,7 @@ mod tests {
             needs: Vec::new(),
             refuses: Vec::new(),
             fixed: Map::new(),
+            defaults: Map::new(),
             price: None,
             usually: None,
             retires: None,

@@ -207,3 +207,60 @@ pub(crate) fn is_out_of_memory(said: &str) -> bool {
     let said = said.to_lowercase();
     ["outofmemory", "out of memory", "allocation on device"].iter().any(|words| said.contains(words))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_nobody_knows_ends_a_job_only_if_it_sounds_like_a_failure() {
+        let cases = [
+            ("warming up", None),
+            ("Done-ish", None),
+            ("FAILED_HARD", Some((ErrorClass::ServerUnavailable, false))),
+            ("expired", Some((ErrorClass::ServerUnavailable, false))),
+            ("output moderated", Some((ErrorClass::ContentRejected, true))),
+        ];
+        for (state, want) in cases {
+            let found = match unknown_state("x", state, None) {
+                Polled::Failed(failure) => {
+                    assert!(failure.error.message.contains(state), "{}", failure.error.message);
+                    Some((failure.error.class, failure.billed))
+                }
+                Polled::Pending { .. } => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, want, "{state}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_text_or_a_number_that_leads_nowhere_else() {
+        let cases = [
+            (json!("a-1_b.c"), Some("a-1_b.c")),
+            (json!(106_916_112_212_032_i64), Some("106916112212032")),
+            (json!("a/b"), None),
+            (json!(".."), None),
+            (json!("a?b"), None),
+            (json!(""), None),
+            (json!(null), None),
+        ];
+        for (id, want) in cases {
+            assert_eq!(id_in(&json!({"id": id}), "id").as_deref(), want, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_worked_on_in_its_proportion() {
+        let cases = [
+            ((640, 480), (640, 480)),
+            ((4_000, 3_000), (1_184, 880)),
+            ((1, 1), (64, 64)),
+            ((8_000, 8_000), (1_024, 1_024)),
+            ((0, 0), (64, 64)),
+        ];
+        for (size, want) in cases {
+            assert_eq!(fitted(size), want, "{size:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::answer::{self, Seen};
 use crate::http::{Request, Response};
 use crate::{classify, mapping};
 use darkroom_proto::{ErrorClass, Map, StepError};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -107,6 +107,10 @@ impl Adapter for Google {
             Ok(product) => Polled::Done(product),
             Err(failure) => Polled::Failed(failure),
         }
+    }
+
+    fn download_secrets(&self, access: &Access) -> Vec<(&'static str, SecretString)> {
+        vec![("x-goog-api-key", access.key.clone())]
     }
 
     fn classify(&self, response: &Response) -> StepError {

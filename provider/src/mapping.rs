@@ -81,6 +81,9 @@ pub fn body(ask: &Ask<'_>) -> Result<Mapped, StepError> {
     if only_proportion && ["width", "height"].iter().any(|side| is_asked(ask, side)) {
         mapped.notes.push("width and height count as a proportion only".to_owned());
     }
+    for (name, value) in &ask.route.defaults {
+        mapped.body.entry(name).or_insert_with(|| value.clone());
+    }
     merge(&mut mapped.body, &ask.route.fixed);
     Ok(mapped)
 }
@@ -514,6 +517,16 @@ mod tests {
             "keyframes": {"frame0": {"url": "data:image/png;base64,cG5n", "type": "image"}}, "model": "ray",
         });
         assert_eq!(Value::Object(body(&sample.ask()).unwrap().body), want);
+    }
+
+    #[test]
+    fn a_default_is_sent_where_the_workflow_says_nothing() {
+        let mut route = route(&[("aspect", "ratio")]);
+        route.defaults = serde_json::from_value(json!({"ratio": "16:9"})).unwrap();
+        let ratio =
+            |params| body(&Sample::of("video.generate", route.clone(), params).ask()).unwrap().body["ratio"].clone();
+        assert_eq!(ratio(json!({})), "16:9");
+        assert_eq!(ratio(json!({"aspect": "1:1"})), "1:1");
     }
 
     #[test]

@@ -157,13 +157,11 @@ mod tests {
     use serde_json::json;
 
     fn picture() -> Sample {
-        Sample::new("image.generate", "openai", "gpt-image", json!({"prompt": "x"})).at("gpt-image", "gpt-image-2")
+        Sample::new("image.generate", "openai", "gpt-image", json!({"prompt": "x"}))
     }
 
     fn edit() -> Sample {
-        Sample::new("image.edit", "openai", "gpt-image", json!({"prompt": "x"}))
-            .at("gpt-image", "gpt-image-2")
-            .with("image")
+        Sample::new("image.edit", "openai", "gpt-image", json!({"prompt": "x"})).with("image")
     }
 
     fn speech_of(text: &str) -> Sample {
@@ -201,7 +199,7 @@ mod tests {
     #[test]
     fn what_the_model_has_no_name_for_is_told() {
         let params = json!({"prompt": "x", "seed": 7, "negative-prompt": "y"});
-        let sample = Sample::new("image.generate", "openai", "gpt-image", params).at("gpt-image", "gpt-image-2");
+        let sample = Sample::new("image.generate", "openai", "gpt-image", params);
         let mut ignored = OpenAi.submit(&access(None), &sample.ask()).unwrap().ignored;
         ignored.sort();
         assert_eq!(ignored, ["negative-prompt", "seed"]);

@@ -8,11 +8,11 @@ use crate::adapter::{
     Submitted, Traits, Uploaded,
 };
 use crate::answer::{self, Seen};
-use crate::http::{Body, Method, Part, Request, Response};
+use crate::http::{Body, Method, Part, Request, Response, is_id};
 use crate::{classify, mapping, sign};
 use darkroom_proto::model::{self, Route};
 use darkroom_proto::{CallId, Duration, ErrorClass, Map, StepError, Timestamp};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 /// The adapter.
@@ -138,6 +138,10 @@ impl Adapter for Replicate {
         Some(keyed(access, Request::new(Method::Post, place(access, handle, "/cancel")?)))
     }
 
+    fn download_secrets(&self, access: &Access) -> Vec<(&'static str, SecretString)> {
+        vec![bearer(access)]
+    }
+
     /// `aborted` did not start and is not charged; `canceled` ran and is.
     fn cancelled(&self, response: &Response) -> bool {
         response.is_success() && answer::text_in(&response.json(), "status") == Some("aborted")
@@ -202,8 +206,13 @@ impl Adapter for Replicate {
 /// How long sending a file ahead may take.
 const UPLOAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
 
-fn keyed(access: &Access, request: Request) -> Request {
-    request.secret("authorization", format!("Bearer {}", access.key.expose_secret()))
+fn keyed(access: &Access, mut request: Request) -> Request {
+    request.secrets.push(bearer(access));
+    request
+}
+
+fn bearer(access: &Access) -> (&'static str, SecretString) {
+    ("authorization", format!("Bearer {}", access.key.expose_secret()).into())
 }
 
 fn handle(access: &Access, prediction: &Value, op: &str, size: Option<(u32, u32)>) -> Option<Value> {
@@ -226,10 +235,6 @@ fn place(access: &Access, handle: &Value, end: &str) -> Option<String> {
     }
     let id = answer::text_in(handle, "id").filter(|id| is_id(id))?;
     Some(access.url(HOST, &format!("/v1/predictions/{id}{end}")))
-}
-
-fn is_id(id: &str) -> bool {
-    id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The outcome of a prediction that has ended.

@@ -1,18 +1,20 @@
-//! Asks and answers for the tests of adapters.
+//! What tests of adapters begin with.
 
 use crate::adapter::{Access, Ask, File, Incoming};
 use crate::http::{Body, Request, Response};
 use darkroom_proto::model::{self, Route};
-use darkroom_proto::op;
-use darkroom_proto::{CallId, Map, RunId, StepPath, Timestamp};
-use secrecy::ExposeSecret;
+use darkroom_proto::{CallId, Map, RunId, StepPath, Timestamp, op};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// The key of tests. It must be found in no URL, body or error.
 pub(crate) const KEY: &str = "key_0123456789abcdef0123456789abcdef0123456789";
 
-/// What an ask borrows.
+/// The second at which tests of adapters happen.
+pub(crate) const NOW: u64 = 1_700_000_000;
+
+/// Something to ask an adapter for.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) op: &'static str,
@@ -24,30 +26,33 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Of the first route that a provider has for a model, with the op's defaults.
+    /// Of the first route that a provider offers for a model today, with the op's defaults.
     pub(crate) fn new(op: &'static str, provider: &str, alias: &str, params: Value) -> Sample {
-        let model = model::find(op, alias).unwrap();
-        let route = model.routes.iter().filter(|route| route.retires.as_deref() != Some("2026-10-02"));
-        let route = route.clone().find(|route| route.provider == provider).unwrap();
-        Sample::of(op, route.clone(), params)
+        let offers = model::offers(op, &format!("{provider}/{alias}"), "2026-11-25");
+        Sample::of(op, offers[0].clone(), params)
     }
 
-    /// Of this route.
+    /// Of this route, with the op's defaults.
     pub(crate) fn of(op: &'static str, route: Route, params: Value) -> Sample {
         let mut all = Map::new();
         for param in op::find(op).unwrap().params.iter().filter(|param| !param.default.is_empty()) {
             all.insert(param.name.to_owned(), serde_json::from_str(param.default).unwrap());
         }
         all.extend(params.as_object().unwrap().clone());
-        let call = CallId::new(RunId::from_bytes([7; 16]), &StepPath::top("edit"), 1, 1);
-        Sample { op, route, params: all, files: Vec::new(), call, webhook: None }
+        Sample { params: all, ..Sample::with_route(op, route) }
     }
 
-    /// The same with the endpoint of another route of the model.
-    pub(crate) fn at(mut self, alias: &str, endpoint: &str) -> Sample {
-        let model = model::find(self.op, alias).unwrap();
-        self.route = model.routes.iter().find(|route| route.endpoint == endpoint).unwrap().clone();
-        self
+    /// Parameters of an op, for a route without its provider.
+    pub(crate) fn made(op: &'static str, route: Value, params: Value) -> Sample {
+        let Value::Object(mut route) = route else { panic!("a route is an object") };
+        route.insert("provider".to_owned(), "sample".into());
+        let route = serde_json::from_value(route.into()).unwrap();
+        Sample { params: serde_json::from_value(params).unwrap(), ..Sample::with_route(op, route) }
+    }
+
+    fn with_route(op: &'static str, route: Route) -> Sample {
+        let call = CallId::new(RunId::from_bytes([7; 16]), &StepPath::top("make"), 1, 1);
+        Sample { op, route, params: Map::new(), files: Vec::new(), call, webhook: None }
     }
 
     /// The same with a picture of 1000 by 500 pixels.
@@ -56,16 +61,14 @@ impl Sample {
         self
     }
 
-    /// Of a route as it stands in a models file, whoever offers it, with nothing but these parameters.
-    pub(crate) fn made(op: &'static str, mut route: Value, params: Value) -> Sample {
-        route["provider"] = "sample".into();
-        let params = params.as_object().unwrap().clone();
-        Sample { params, ..Sample::of(op, serde_json::from_value(route).unwrap(), Value::Object(Map::new())) }
-    }
-
-    /// The same with a picture of 640 by 480 pixels that may be somewhere.
+    /// The same with a small file.
     pub(crate) fn file(mut self, param: &str, url: Option<&str>) -> Sample {
-        self.files.push(File { size: Some((640, 480)), url: url.map(str::to_owned), ..picture(param) });
+        self.files.push(File {
+            name: "a.png".to_owned(),
+            size: Some((640, 480)),
+            url: url.map(str::to_owned),
+            ..picture(param)
+        });
         self
     }
 
@@ -99,43 +102,24 @@ pub(crate) fn picture(param: &str) -> File {
     }
 }
 
-/// How a provider is reached in tests.
+/// The provider itself, or what stands in for it, with the key of tests.
 pub(crate) fn access(base_url: Option<&str>) -> Access {
-    Access { base_url: base_url.map(str::to_owned), key: KEY.to_owned().into(), now: Timestamp(1_700_000_000_000) }
-}
-
-/// An answer.
-pub(crate) fn answer(status: u16, body: &str) -> Response {
-    Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
-}
-
-/// The JSON that a request carries.
-pub(crate) fn json_of(request: &Request) -> &Value {
-    match &request.body {
-        Body::Json(body) => body,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// A header that carries the key.
-pub(crate) fn secret<'a>(request: &'a Request, name: &str) -> &'a str {
-    request.secrets.iter().find(|(known, _)| *known == name).unwrap().1.expose_secret()
-}
-
-/// Nothing of a request but its secrets names the key.
-pub(crate) fn assert_key_is_hidden(request: &Request) {
-    let shown = format!("{request:?}");
-    assert!(!shown.contains(KEY), "{shown}");
+    Access { base_url: base_url.map(str::to_owned), ..keyed_by(KEY) }
 }
 
 /// The provider itself, with this key.
 pub(crate) fn keyed_by(key: &str) -> Access {
-    Access { key: key.to_owned().into(), ..access(None) }
+    Access { base_url: None, key: SecretString::from(key.to_owned()), now: Timestamp(NOW * 1_000) }
 }
 
 /// The same so many seconds later.
 pub(crate) fn later(access: &Access, seconds: u64) -> Access {
     Access { now: Timestamp(access.now.0 + seconds * 1_000), ..access.clone() }
+}
+
+/// An answer with this text as its body.
+pub(crate) fn answer(status: u16, body: &str) -> Response {
+    Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
 }
 
 /// An answer with a JSON body.
@@ -145,5 +129,24 @@ pub(crate) fn answered(status: u16, body: Value) -> Response {
 
 /// What came to a webhook without any signature.
 pub(crate) fn incoming(body: &[u8]) -> Incoming<'_> {
-    Incoming { headers: &[], body, now: access(None).now, trust: &Value::Null }
+    Incoming { headers: &[], body, now: Timestamp(NOW * 1_000), trust: &Value::Null }
+}
+
+/// A header that carries the key.
+pub(crate) fn secret<'a>(request: &'a Request, name: &str) -> &'a str {
+    request.secrets.iter().find(|(known, _)| *known == name).unwrap().1.expose_secret()
+}
+
+/// The JSON body of a request.
+pub(crate) fn json_of(request: &Request) -> &Value {
+    match &request.body {
+        Body::Json(body) => body,
+        other => panic!("no JSON: {other:?}"),
+    }
+}
+
+/// Nothing of a request but its secrets names the key.
+pub(crate) fn assert_key_is_hidden(request: &Request) {
+    let shown = format!("{request:?}");
+    assert!(!shown.contains(KEY), "{shown}");
 }

@@ -152,7 +152,10 @@ mod tests {
         Sample::made("image.remove-background", route, json!({})).file("image", None)
     }
 
-    fn parts(sample: &Sample) -> (Request, Vec<(String, Option<String>, Vec<u8>)>) {
+    /// Fields of a form: name, name of the file if it is one, and what it holds.
+    type Fields = Vec<(String, Option<String>, Vec<u8>)>;
+
+    fn parts(sample: &Sample) -> (Request, Fields) {
         let request = Stability.submit(&keyed_by("k"), &sample.ask()).unwrap().request;
         let Body::Multipart(parts) = request.body.clone() else { panic!("it is a form") };
         (request, parts.into_iter().map(|part| (part.name, part.file_name, part.bytes)).collect())
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(fields, want);
 
         let (_, fields) = parts(&cut_out());
-        assert_eq!(fields, [("image".to_owned(), Some("image.png".to_owned()), b"png".to_vec())]);
+        assert_eq!(fields, [("image".to_owned(), Some("a.png".to_owned()), b"png".to_vec())]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let routes = Routes { has_provider_key: stage.settings.has_provider_key() };
     let bench = Bench::new(&stage.name);
     let workbench = Arc::new(Workbench::new(artifacts, &bench.0, routes));
-    let providers = crate::providers::providers(&stage.settings)?;
+    let providers = crate::accounts::providers(&stage.settings)?;
     // Without providers everything is done on this machine, which has only so many hands.
     let calls = if providers.is_empty() { slots } else { stage.settings.worker.calls.unwrap_or(CALLS).max(1) };
     let failpoint: Option<CallFailpoint> = match &stage.settings.test.call_failpoint {
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let failpoint = Arc::new(std::sync::Mutex::new(failpoint));
     let mut follower = JoinSet::new();
-    follower.spawn(crate::providers::follow(providers.clone()));
+    follower.spawn(crate::accounts::follow(providers.clone()));
     let (name, served) = (stage.name.clone(), pools.clone());
     let deliver = stage.settings.test.deliver;
     let play = stage.play(pools, Slots { own: slots, calls }, move |fleet, stop| {
