@@ -46,15 +46,27 @@ fn a_link_is_fetched_and_taken_in_as_a_file_is() {
     let place = serving(vec![("/a/coffee.png", "application/octet-stream", coffee())]);
     let folder = Folder::new();
     let link = format!("images={place}/a/coffee.png?signature=sesame");
-    let local = format!("images={}", photo("coffee.png"));
+    folder.copy_photo("coffee.png", "mug.png");
     folder.run_with(&[OPEN], &["plan", &workflow("web-ready"), "-i", &link]).expect(0).prints(&["each ×1"]);
-    folder.run_with(&[OPEN], &["run", &workflow("web-ready"), "-i", &link, "-i", &local]).expect(0);
+    folder.run_with(&[OPEN], &["run", &workflow("web-ready"), "-i", &link, "-i", "images=mug.png"]).expect(0);
     let json = folder.run(&["show", "@latest", "-o", "json"]).expect(0).never_says(&["sesame"]).json();
     let images = json["inputs"]["images"].as_array().unwrap();
-    for key in ["sha256", "media_type", "bytes", "width", "height", "name", "stem"] {
+    for key in ["sha256", "media_type", "bytes", "width", "height", "ext"] {
         assert_eq!(images[0][key], images[1][key], "{key}");
         assert!(!images[0][key].is_null(), "{key}");
     }
+    assert_eq!((&images[0]["stem"], &images[1]["stem"]), (&"coffee".into(), &"mug".into()));
+}
+
+#[test]
+fn no_proxy_of_the_environment_is_asked() {
+    let place = serving(vec![("/coffee.png", "image/png", coffee())]);
+    let folder = Folder::new();
+    // Nobody listens there, so whoever asks it fails.
+    let nobody = "http://127.0.0.1:1";
+    let variables = [OPEN, ("http_proxy", nobody), ("HTTP_PROXY", nobody), ("ALL_PROXY", nobody)];
+    let link = format!("images={place}/coffee.png");
+    folder.run_with(&variables, &["plan", &workflow("web-ready"), "-i", &link]).expect(0);
 }
 
 #[test]
@@ -109,7 +121,7 @@ fn what_a_link_leads_to_must_be_of_the_kind_and_within_the_limit_of_the_input() 
         format!("workflow: one\ninputs:\n  photo:\n    type: image\n{limit}steps:\n  - uses: image.info\n")
     };
     folder.write("one.yaml", one(""));
-    folder.write("small.yaml", one("    max-bytes: 1kB\n"));
+    folder.write("small.yaml", one("    max-bytes: 1KB\n"));
     let run = |file: &str, path: &str, exit: i32| {
         folder.run_with(&[OPEN], &["run", file, "-i", &format!("photo={place}{path}?sesame")]).expect(exit)
     };
@@ -117,5 +129,5 @@ fn what_a_link_leads_to_must_be_of_the_kind_and_within_the_limit_of_the_input() 
     run("one.yaml", "/page.png", 2).says(&["`photo`", "no picture but text/html", "help:"]).never_says(&["sesame"]);
     run("one.yaml", "/lies.png", 2).says(&["`photo`", "says that it is image/png, but it is text/html"]);
     run("one.yaml", "/gone.png", 2).says(&["`photo`", "/gone.png", "404", "help:"]).never_says(&["sesame"]);
-    run("small.yaml", "/coffee.png", 2).says(&["`photo`", "more than 1000 bytes"]).never_says(&["sesame"]);
+    run("small.yaml", "/coffee.png", 2).says(&["`photo`", "more than 1024 bytes"]).never_says(&["sesame"]);
 }
