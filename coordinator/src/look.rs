@@ -44,8 +44,10 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         for due in asked {
             runs.extend(due?.0);
         }
+        // Of what others left in a folder only what goes on here.
+        runs.retain(|run| self.is_shared || self.parked.contains(run));
         let relief = self.store.relief().await?;
-        let relieved = self.relief != Some(relief);
+        let relieved = self.relief != Some(relief) || self.have_keys_changed().await?;
         if relieved {
             runs.extend(self.parked_runs().await?);
         }
@@ -55,6 +57,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         }
         // Only now: what could not be looked at is looked at again.
         self.relief = Some(relief);
+        self.keys.extend(sight.providers.into_iter().map(|(provider, sight)| (provider, sight.keys)));
         if self.queue.durable() && self.reads_inboxes() {
             for inbox in join_all(shards.iter().map(|shard| self.store.inbox(*shard))).await {
                 let commanded: BTreeSet<RunId> = inbox?.into_iter().map(|command| command.run).collect();
@@ -82,9 +85,26 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         Ok(())
     }
 
+    /// Whether other keys are configured for a provider that parked steps wait for: nothing need be known against the old
+    /// ones for that to help, such as after a restart.
+    async fn have_keys_changed(&self) -> Result<bool, CoordinatorError> {
+        if self.parked.is_empty() {
+            return Ok(false);
+        }
+        for (provider, keys) in &self.keys {
+            if self.store.keys(provider).await? != *keys {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The runs of our shards that have parked steps.
     async fn parked_runs(&self) -> Result<BTreeSet<RunId>, CoordinatorError> {
         let mut runs = self.parked.clone();
+        if !self.is_shared {
+            return Ok(runs);
+        }
         let mut filter =
             RunFilter { statuses: vec![RunStatus::PendingRetry], limit: LISTED_MAX, ..RunFilter::default() };
         loop {

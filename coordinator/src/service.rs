@@ -96,6 +96,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     pub(crate) parked: BTreeSet<RunId>,
     /// How often a key or a route had got better when the runs that wait for it were looked at.
     pub(crate) relief: Option<u64>,
+    /// The keys of the providers that parked steps wait for, as they were then.
+    pub(crate) keys: BTreeMap<&'static str, Vec<String>>,
     /// In which life the store is, as far as it said so.
     pub(crate) store_epoch: Option<Arc<str>>,
     /// Where it ends itself, in tests.
@@ -173,6 +175,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             recheck_every: RECHECK_EVERY,
             parked: BTreeSet::new(),
             relief: None,
+            keys: BTreeMap::new(),
             store_epoch: None,
             failpoint: None,
         }

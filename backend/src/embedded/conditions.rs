@@ -86,6 +86,13 @@ impl Conditions {
         self.relief += u64::from(is_bad && is_new);
     }
 
+    pub(super) fn keys(&self, provider: &str) -> Vec<String> {
+        let mut keys: Vec<String> =
+            self.providers.get(provider).map(|provider| provider.keys.iter().cloned().collect()).unwrap_or_default();
+        keys.sort();
+        keys
+    }
+
     pub(super) fn relief(&self) -> u64 {
         self.relief
     }

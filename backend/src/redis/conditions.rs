@@ -121,6 +121,15 @@ impl Inner {
         self.connection().send("that keys are known", &announce).await
     }
 
+    pub(super) async fn announced_keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {
+        limits::check_names([provider])?;
+        let mut get = ::redis::cmd("SMEMBERS");
+        get.arg(self.keys.fingerprints(provider));
+        let mut keys: Vec<String> = self.connection().send("the keys of a provider", &get).await?;
+        keys.sort();
+        Ok(keys)
+    }
+
     pub(super) async fn relief(&self) -> Result<u64, StoreError> {
         let mut get = ::redis::cmd("GET");
         get.arg(self.keys.relief());

@@ -2,11 +2,11 @@
 
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{
-    Change, Effect, Event, Happened, Head, Parked, Run, Source, Spec, State, Step, What, advance, compile, parked,
+    Change, Effect, Event, Happened, Head, Parked, Run, Source, Spec, State, Step, What, advance, compile, line, parked,
 };
 use darkroom_proto::{
     Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
-    StepMessage, StepPath, Succeeded, Timestamp,
+    StepMessage, StepPath, Succeeded, Timestamp, Waiting,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,12 @@ pub(crate) struct World {
     pub(crate) work: usize,
     /// Rounds of `Continue`.
     pub(crate) continued: u32,
+    /// Steps, with their generation, that nothing is paid for any more.
+    pub(crate) voided: BTreeSet<(StepPath, u32)>,
+    /// How often a step of an op that calls a provider waits before it is answered: to be let in first, then for the job.
+    pub(crate) waits: u32,
+    /// How often each message has waited.
+    pub(crate) waited: BTreeMap<String, u32>,
     /// Whether commits are written and invariants checked; off where it would hide the engine's own cost.
     pub(crate) checks: bool,
 }
@@ -154,6 +160,9 @@ impl World {
             saved: Vec::new(),
             work: 0,
             continued: 0,
+            voided: BTreeSet::new(),
+            waits: 0,
+            waited: BTreeMap::new(),
             checks: true,
         }
     }
@@ -192,6 +201,9 @@ impl World {
             saved: Vec::new(),
             work: 0,
             continued: 0,
+            voided: BTreeSet::new(),
+            waits: self.waits,
+            waited: BTreeMap::new(),
             checks: true,
         }
     }
@@ -220,10 +232,14 @@ impl World {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             let window = self.run.head.window;
+            let before = if self.checks { self.payable() } else { BTreeSet::new() };
             let change = advance(&self.plan, &mut self.run, event, self.now);
+            self.voided.extend(change.voided.iter().cloned());
             if self.checks {
                 self.commit(&change);
                 self.check(window, &change);
+                self.check_causes(change.more);
+                self.check_voided(&before);
             }
             self.work += change.steps.len() + change.events.len() + change.effects.len();
             self.events.extend(change.events.iter().cloned());
@@ -277,6 +293,58 @@ impl World {
         }
     }
 
+    /// No run is left without a live cause: whatever is under way, waits or is parked is looked at, and what is ready
+    /// waits for something that is under way.
+    fn check_causes(&self, goes_on: bool) {
+        let head = &self.run.head;
+        if head.status.is_terminal() || head.status == RunStatus::Pending {
+            return;
+        }
+        let mut states = BTreeSet::new();
+        for (path, step) in &self.run.steps {
+            let (kind, look_at) = match step.state {
+                State::Dispatched | State::Retrying { .. } => ("busy", step.watch.map(|watch| watch.look_at)),
+                State::Waiting { .. } => ("waiting", step.watch.map(|watch| watch.look_at)),
+                State::Parked { at } => ("parked", Some(at)),
+                State::Ready => {
+                    assert!(goes_on || head.in_flight >= head.window, "{path} is ready and nothing keeps it");
+                    states.insert("busy");
+                    continue;
+                }
+                _ => continue,
+            };
+            states.insert(kind);
+            assert!(look_at.is_some() && head.look_at <= look_at, "{path} is {kind} and nobody looks: {step:?}");
+            assert_eq!(step.waiting.is_some(), kind == "waiting", "{path}: {step:?}");
+        }
+        let want = match () {
+            () if goes_on || states.contains("busy") || states.is_empty() => RunStatus::Running,
+            () if states.contains("parked") => RunStatus::PendingRetry,
+            () => RunStatus::Waiting,
+        };
+        assert_eq!(head.status, want, "{:?}", self.statuses());
+        assert_eq!(self.run.has_parked(), states.contains("parked"));
+    }
+
+    /// The steps that a message was sent about and that may be paid for, with their generation.
+    fn payable(&self) -> BTreeSet<(StepPath, u32)> {
+        let calls_a_provider = |path: &StepPath| line(&self.plan, path).is_some_and(|(pool, _)| pool != "image");
+        let payable = self.run.steps.iter().filter(|(path, step)| step.attempt > 0 && calls_a_provider(path));
+        payable.map(|(path, step)| (path.clone(), step.generation)).collect()
+    }
+
+    /// For what ended without success, or was dropped, nothing is paid any more.
+    fn check_voided(&self, before: &BTreeSet<(StepPath, u32)>) {
+        for (path, generation) in self.payable().union(before) {
+            let ends_well = match self.run.step(path).filter(|step| step.generation == *generation) {
+                Some(step) => !matches!(step.state, State::Failed | State::Cancelled),
+                None => false,
+            };
+            let is_void = self.voided.contains(&(path.clone(), *generation));
+            assert_eq!(is_void, !ends_well, "{path}@{generation}: {:?}", self.run.step(path));
+        }
+    }
+
     fn children(&self, fan: &StepPath) -> Vec<State> {
         let inside =
             self.run.steps.range(fan.clone()..).take_while(|(path, _)| path.as_str().starts_with(fan.as_str()));
@@ -306,6 +374,10 @@ impl World {
     /// Answers the next message, or checks what is parked; false if there is neither.
     pub(crate) fn step(&mut self) -> bool {
         let Some(message) = self.take() else { return self.check_parked(|_| true) };
+        if let Some(report) = self.wait_with(&message) {
+            self.apply(Event::Report(report));
+            return true;
+        }
         let report = self.work_on(&message);
         self.apply(Event::Report(report));
         true
@@ -342,6 +414,27 @@ impl World {
         self.play();
         assert!(self.run.head.status.is_terminal(), "it hangs: {:#?}", self.statuses());
         self
+    }
+
+    /// As long as the step of a message waits, its message comes back.
+    fn wait_with(&mut self, message: &StepMessage) -> Option<Report> {
+        line(&self.plan, &message.path).filter(|(pool, _)| *pool != "image")?;
+        let key = format!("{}@{}.{}", message.path, message.generation, message.attempt);
+        let times = self.waited.entry(key).or_default();
+        if *times >= self.waits {
+            return None;
+        }
+        *times += 1;
+        let submitted = *times > 1;
+        Some(self.wait_for(message, submitted))
+    }
+
+    /// A worker says that the step waits, and sends its message to itself.
+    pub(crate) fn wait_for(&mut self, message: &StepMessage, submitted: bool) -> Report {
+        let until = self.now.after(Duration::from_secs(2));
+        let reason = if submitted { "flux-pro at fal" } else { "a free place at fal" };
+        self.queue.push(Queued { at: until, batch: false, message: message.clone() });
+        report(message, Outcome::Waiting(Waiting { reason: reason.to_owned(), submitted, until }))
     }
 
     /// What a worker does with a message.

@@ -5,7 +5,7 @@ use darkroom_backend::{Clock, Definition};
 use darkroom_coordinator::Submission;
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Source, Spec, compile};
-use darkroom_proto::{Map, RunId};
+use darkroom_proto::{Map, Money, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
@@ -77,6 +77,7 @@ impl Workflow {
             filename: None,
             only: None,
             on_error: None,
+            estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
             estimated: darkroom_proto::Money::ZERO,

@@ -151,6 +151,8 @@ pub async fn announcing_keys_forgets_others_and_notices_new_ones(subject: impl S
     for _ in 0..2 {
         assert_eq!(announce(&["b", "c", "d"]).await, (format!("key/b {ROUTE}"), 1));
     }
+    assert_eq!(store.keys("fal").await.unwrap(), ["b", "c", "d"]);
     assert_eq!(announce(&["e"]).await, (ROUTE.to_owned(), 2));
     assert_eq!(announce(&[]).await, (ROUTE.to_owned(), 2));
+    assert_eq!(store.keys("fal").await.unwrap(), [""; 0]);
 }
