@@ -17,7 +17,7 @@ pub struct OpSpec {
     pub params: &'static [ParamSpec],
     /// What it gives.
     pub outputs: &'static [OutputSpec],
-    /// Which output is *the* output: it is saved, gathered, and flows into the next step. Empty where nothing flows.
+    /// Which output is *the* output: a file is saved, gathered, and flows into the next step. Empty where there is none.
     pub primary: &'static str,
     /// How long one attempt may take unless the step says otherwise.
     pub timeout: Duration,
@@ -135,6 +135,12 @@ impl OpSpec {
     /// The output of this name.
     pub fn output(&self, name: &str) -> Option<&'static OutputSpec> {
         self.outputs.iter().find(|output| output.name == name)
+    }
+
+    /// Whether its primary output is a file, which can be saved and flows on.
+    pub fn gives_file(&self) -> bool {
+        let primary = self.output(self.primary);
+        primary.is_some_and(|output| matches!(output.ty, OutputType::Artifact(_) | OutputType::SameArtifact))
     }
 
     /// The last word of the name, which is the id of a step that gives none.

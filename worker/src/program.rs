@@ -115,13 +115,16 @@ impl Programs {
         let name = call.program.name();
         let Some(status) = ended.map_err(|error| failed(call.program, &error.to_string()))? else {
             let message = format!("{name} was ended: the attempt's time was over");
-            return Err(StepError::new(ErrorClass::Timeout, message)
-                .advice("give the step a longer `timeout:`, or less to do"));
+            return Err(
+                StepError::new(ErrorClass::Timeout, message).advice("give the step a longer `timeout:`, or less to do")
+            );
         };
         let output = output.map_err(|error| failed(call.program, &error.to_string()))?;
         if output.len() > call.output_bytes_max {
             let message = format!("{name} wrote more than {} bytes", call.output_bytes_max);
-            return Err(StepError::new(ErrorClass::TooLarge, message).code("too_many_bytes").advice("give it less to do"));
+            return Err(StepError::new(ErrorClass::TooLarge, message)
+                .code("too_many_bytes")
+                .advice("give it less to do"));
         }
         if !status.success() {
             let why = if complaint.is_empty() { status.to_string() } else { complaint };

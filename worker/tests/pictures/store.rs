@@ -6,8 +6,8 @@ use darkroom_proto::{
 };
 use darkroom_worker::Routes;
 use darkroom_worker::media::{DecodeHint, Limits, Picture, decode};
-use darkroom_worker::program::Programs;
 use darkroom_worker::ops::{self, Context, Files, NewFile, PixelCache};
+use darkroom_worker::program::Programs;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Mutex;
