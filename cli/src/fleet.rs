@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) const SHARDS: u16 = 16;
 
 /// The pools that this release has ops for.
-pub(crate) const POOLS: [&str; 2] = ["api", "image"];
+pub(crate) const POOLS: [&str; 3] = ["api", "image", "video"];
 
 /// The pools that there are queues for; those of later ops too, so that an older `setup` serves a newer worker.
 const QUEUES: [&str; 4] = ["api", "image", "system", "video"];

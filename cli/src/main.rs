@@ -33,8 +33,7 @@ mod workflow_file;
 use clap::{Parser, Subcommand};
 use commands::{
     bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, providers, resume, run, setup, show,
-    simulator,
-    submit, tail, validate, version, worker, workflows,
+    simulator, submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;

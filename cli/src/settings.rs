@@ -302,9 +302,7 @@ impl Settings {
 
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
-        crate::accounts::options(self)
-            .values()
-            .any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
+        crate::accounts::options(self).values().any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
     }
 
     /// What may be spent in a day, by purse.

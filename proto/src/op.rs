@@ -17,7 +17,7 @@ pub struct OpSpec {
     pub params: &'static [ParamSpec],
     /// What it gives.
     pub outputs: &'static [OutputSpec],
-    /// Which output is *the* output: it is saved, gathered, and flows into the next step. Empty where nothing flows.
+    /// Which output is *the* output: a file is saved, gathered, and flows into the next step. Empty where there is none.
     pub primary: &'static str,
     /// How long one attempt may take unless the step says otherwise.
     pub timeout: Duration,
@@ -140,6 +140,12 @@ impl OpSpec {
     /// Whether a step of it may call a provider, and then be paid for: it may not run twice.
     pub fn calls_a_provider(&self) -> bool {
         self.pool != "image"
+    }
+
+    /// Whether its primary output is a file, which can be saved and flows on.
+    pub fn gives_file(&self) -> bool {
+        let primary = self.output(self.primary);
+        primary.is_some_and(|output| matches!(output.ty, OutputType::Artifact(_) | OutputType::SameArtifact))
     }
 
     /// The last word of the name, which is the id of a step that gives none.

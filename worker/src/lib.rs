@@ -1,7 +1,7 @@
 //! Who works: takes steps, does them, reports. Keeps nothing between steps.
 //!
-//! [`media`] knows pictures and nothing of steps, [`local`] is the provider without keys, [`ops`] binds the parameters of
-//! a step to both, and [`Worker`] is the loop around them.
+//! [`media`] knows pictures and sound and nothing of steps, [`local`] is the provider without keys, [`program`] calls programs
+//! of the machine, [`ops`] binds the parameters of a step to all three, and [`Worker`] is the loop around them.
 
 mod begun;
 mod calls;
@@ -10,6 +10,7 @@ pub mod local;
 pub mod media;
 pub mod net;
 pub mod ops;
+pub mod program;
 mod providers;
 mod reporter;
 mod routes;

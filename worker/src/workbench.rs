@@ -4,8 +4,10 @@ use crate::begun::Begun;
 use crate::local;
 use crate::media::{Layout, Limits, Picture};
 use crate::ops::{self, Context, Files, NewFile, PixelCache};
+use crate::program::Programs;
 use crate::routes::Routes;
 use darkroom_backend::{Artifacts, Details};
+use darkroom_proto::op::{self, ParamType};
 use darkroom_proto::{Artifact, RunId, StepError, StepMessage, StepPath, Succeeded};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ pub struct Workbench {
     staging: PathBuf,
     begun: Begun,
     routes: Routes,
+    programs: Programs,
 }
 
 /// The artifact store, as ops see it.
@@ -41,7 +44,7 @@ impl Files for Stored {
             name: file.name,
             width: file.width,
             height: file.height,
-            duration: None,
+            duration: file.duration,
         };
         Ok(self.0.put(&file.bytes, &details)?)
     }
@@ -56,6 +59,7 @@ impl Workbench {
             staging: folder.join("staging"),
             begun: Begun::new(folder.join(BEGUN)),
             routes,
+            programs: Programs::installed(),
         }
     }
 
@@ -178,6 +182,7 @@ impl Workbench {
             focus: strikes_the_eye,
             staging: &self.staging,
             routes: self.routes,
+            programs: &self.programs,
         }
     }
 }
@@ -208,7 +213,7 @@ fn manifest(message: &StepMessage, succeeded: &Succeeded) -> Value {
         "outputs": succeeded.outputs,
         "cost": 0.0,
     });
-    if matches!(message.op.as_str(), "image.generate" | "image.detect") {
+    if op::find(&message.op).is_some_and(|op| op.params.iter().any(|param| matches!(param.ty, ParamType::Model(_)))) {
         // Made here: nobody is to take it for what the model would have made.
         manifest["provider"] = json!("local");
         manifest["preview"] = json!(true);

@@ -24,13 +24,6 @@ struct Provider {
 }
 
 impl Conditions {
-    pub(super) fn keys(&self, provider: &str) -> Vec<String> {
-        let known = self.providers.get(provider).map(|provider| provider.keys.iter().cloned().collect());
-        let mut keys: Vec<String> = known.unwrap_or_default();
-        keys.sort();
-        keys
-    }
-
     pub(super) fn secret(&mut self) -> String {
         self.secret.get_or_insert_with(|| uuid::Uuid::new_v4().simple().to_string()).clone()
     }

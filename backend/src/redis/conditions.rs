@@ -60,14 +60,6 @@ impl Inner {
         self.connection().send("that a condition is forgotten", &forget).await
     }
 
-    pub(super) async fn announced_keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {
-        let mut get = ::redis::cmd("SMEMBERS");
-        get.arg(self.keys.fingerprints(provider));
-        let mut keys: Vec<String> = self.connection().send("the keys of a provider", &get).await?;
-        keys.sort();
-        Ok(keys)
-    }
-
     pub(super) async fn secret(&self) -> Result<String, StoreError> {
         let key = self.keys.secret();
         let mut ask = ::redis::pipe();
