@@ -5,6 +5,7 @@ pub mod load;
 pub mod ordeal;
 pub mod role;
 pub mod verdict;
+pub mod world;
 
 use crate::servers::rabbit::shared_rabbit;
 use crate::servers::redis::{namespace, shared_redis};

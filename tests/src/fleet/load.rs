@@ -80,7 +80,6 @@ impl Workflow {
             estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
-            estimated: darkroom_proto::Money::ZERO,
         };
         let (high, low) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
         let mut random = [0u8; 10];

@@ -7,6 +7,7 @@ mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;
 mod fleet_load;
+mod fleet_paid;
 mod fleet_roles;
 mod fleet_takeover;
 mod fleet_workflows;
