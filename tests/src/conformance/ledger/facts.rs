@@ -182,9 +182,12 @@ pub async fn a_lost_call_is_put_back_and_counts(subject: impl Subject) {
     // An older one that comes back later changes nothing of what the next one is called, unless it is open.
     let older = Call { id: CallId::new(id, &intent.step, 1, 1), number: 1, state: CallState::Rejected, ..lost.clone() };
     store.restore(id, &older).await.unwrap();
+    let later = Call { id: CallId::new(id, &intent.step, 1, 3), number: 3, ..older.clone() };
+    store.restore(id, &later).await.unwrap();
+    assert!(matches!(store.intent(&intent).await.unwrap(), Intended::Open(call) if call.id == lost.id));
     note(&store, id, &lost, Fact::Failed { error: error(), cost: Money::ZERO }).await;
     let next = granted(&store, &intent).await;
-    assert_eq!((next.number, next.id), (3, CallId::new(id, &intent.step, 1, 3)));
+    assert_eq!((next.number, next.id), (4, CallId::new(id, &intent.step, 1, 4)));
     // Also a run that is lost gets its calls back, for whoever follows the job.
     let unknown = run(S0, SHARDS, 9);
     store.restore(unknown, &lost).await.unwrap();
