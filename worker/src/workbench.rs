@@ -8,7 +8,7 @@ use crate::program::Programs;
 use crate::routes::Routes;
 use darkroom_backend::{Artifacts, Details};
 use darkroom_proto::op::{self, ParamType};
-use darkroom_proto::{Artifact, RunId, StepError, StepMessage, StepPath, Succeeded};
+use darkroom_proto::{Artifact, Money, RunId, StepError, StepMessage, StepPath, Succeeded};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,17 @@ pub struct Workbench {
     begun: Begun,
     routes: Routes,
     programs: Programs,
+}
+
+/// A step that is done, as its manifest tells.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// What it gave.
+    pub(crate) succeeded: Succeeded,
+    /// The call that was paid for it, if one was.
+    pub(crate) call: Option<String>,
+    /// What that cost.
+    pub(crate) cost: Money,
 }
 
 /// The artifact store, as ops see it.
@@ -162,7 +173,7 @@ impl Workbench {
     ///
     /// # Errors
     /// When the artifact store can't be asked.
-    pub(crate) fn read_manifest(&self, message: &StepMessage) -> Result<Option<Succeeded>, StepError> {
+    pub(crate) fn read_manifest(&self, message: &StepMessage) -> Result<Option<Kept>, StepError> {
         let Some(text) = self.files.0.manifest(message.run, &message.path, message.generation)? else {
             return Ok(None);
         };
@@ -170,7 +181,11 @@ impl Workbench {
         let Some(outputs) = manifest.get("outputs").and_then(Value::as_object) else { return Ok(None) };
         let saved = manifest.get("saved").cloned().and_then(|saved| serde_json::from_value(saved).ok());
         let notes = manifest.get("notes").cloned().and_then(|notes| serde_json::from_value(notes).ok());
-        Ok(Some(Succeeded { outputs: outputs.clone(), saved, notes: notes.unwrap_or_default() }))
+        Ok(Some(Kept {
+            succeeded: Succeeded { outputs: outputs.clone(), saved, notes: notes.unwrap_or_default() },
+            call: manifest.get("call").and_then(Value::as_str).map(str::to_owned),
+            cost: Money::from_usd(manifest.get("cost").and_then(Value::as_f64).unwrap_or(0.0)),
+        }))
     }
 
     /// What ops get to see of it.

@@ -86,7 +86,11 @@ impl World {
             let at = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
             let head = String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase();
             assert!(head.starts_with("http/1.1 2"), "{method} {path}: {}", String::from_utf8_lossy(&answer));
-            let body = if head.contains("transfer-encoding: chunked") { unchunked(&answer[at..]) } else { answer[at..].to_vec() };
+            let body = if head.contains("transfer-encoding: chunked") {
+                unchunked(&answer[at..])
+            } else {
+                answer[at..].to_vec()
+            };
             serde_json::from_slice(&body).unwrap_or(Value::Null)
         })
     }
@@ -102,7 +106,8 @@ impl Drop for World {
 fn prompt_of(input: &Value) -> Option<String> {
     match input {
         Value::Object(map) => {
-            let named = ["prompt", "promptText", "text", "promptImage"].iter().find_map(|name| map.get(*name)?.as_str());
+            let named =
+                ["prompt", "promptText", "text", "promptImage"].iter().find_map(|name| map.get(*name)?.as_str());
             named.map(str::to_owned).or_else(|| map.values().find_map(prompt_of))
         }
         Value::Array(values) => values.iter().find_map(prompt_of),

@@ -52,6 +52,7 @@ async fn call(store: &impl Ledger, run: RunId, token: Token) -> Call {
         provider: "fal".into(),
         endpoint: "fal-ai/flux-pro".into(),
         key: "ab12cd34".into(),
+        worker: "w".into(),
         price: Money(40_000),
         send_within: darkroom_proto::Duration::from_secs(30),
         budget: None,

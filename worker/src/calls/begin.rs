@@ -3,12 +3,11 @@
 use super::choice::{Candidate, Choice};
 use super::{Caller, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message};
 use crate::failpoint::Moment;
+use crate::workbench::Kept;
 use darkroom_backend::{
     Admission, Call, CallState, Fact, Fitness, Intended, Intent, Ledger, Refusal, Reservation, Sighting, Store, Token,
 };
-use darkroom_proto::{
-    Duration, ErrorClass, Money, Outcome, StepCost, StepError, StepMessage, Succeeded, Timestamp, Waiting,
-};
+use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepCost, StepError, StepMessage, Timestamp, Waiting};
 use darkroom_provider::{Access, Ask, Failure, File, Product, Submitted};
 use serde_json::Value;
 use std::time::Duration as StdDuration;
@@ -75,9 +74,9 @@ impl<S: Store + Ledger> Caller<S> {
         if self.insist(|| self.store.epoch()).await? == *sent_in {
             return Ok(None);
         }
-        if let Some(succeeded) = self.kept(message).await? {
+        if let Some(kept) = self.kept(message).await? {
             let cost = self.cost_of(message).await?;
-            return Ok(Some(Handled::Ended { outcome: Outcome::Succeeded(succeeded), cost }));
+            return Ok(Some(Handled::Ended { outcome: Outcome::Succeeded(kept.succeeded), cost }));
         }
         if !self.holds_when_unknown(message) {
             tracing::warn!("the store was replaced since the step was sent; a call of it may be paid twice");
@@ -107,7 +106,7 @@ impl<S: Store + Ledger> Caller<S> {
             CallState::Settled => {
                 let cost = self.cost_of(message).await?;
                 Ok(Some(match self.kept(message).await? {
-                    Some(succeeded) => Handled::Ended { outcome: Outcome::Succeeded(succeeded), cost },
+                    Some(kept) => Handled::Ended { outcome: Outcome::Succeeded(kept.succeeded), cost },
                     None => {
                         let error = StepError::new(
                             ErrorClass::WorkflowError,
@@ -513,7 +512,7 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// What the step gave, as its manifest says.
-    pub(super) async fn kept(&self, message: &StepMessage) -> Result<Option<Succeeded>, Stuck> {
+    pub(super) async fn kept(&self, message: &StepMessage) -> Result<Option<Kept>, Stuck> {
         let (workbench, message) = (self.workbench.clone(), message.clone());
         let read = tokio::task::spawn_blocking(move || workbench.read_manifest(&message)).await;
         read.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "reading the manifest was aborted")))

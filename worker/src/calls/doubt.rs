@@ -2,7 +2,7 @@
 
 use super::{Caller, Handled, Stuck, choice};
 use darkroom_backend::{Call, CallState, Fact, Ledger, Role, Store};
-use darkroom_proto::{Duration, ErrorClass, Money, StepError, StepMessage, Timestamp};
+use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepError, StepMessage, Timestamp};
 use darkroom_provider::Found;
 use serde_json::Value;
 
@@ -27,6 +27,10 @@ impl<S: Store + Ledger> Caller<S> {
         let Some(call) = calls.iter().find(|known| known.id == call.id) else { return Ok(None) };
         if call.state != CallState::Intent {
             return Ok(None);
+        }
+        // What it gave may be kept already, and only its settling was lost.
+        if let Some(handled) = self.settled_by_manifest(message, call).await? {
+            return Ok(Some(handled));
         }
         let now = self.now().await?;
         let account = self.providers.account(&call.provider);
@@ -80,6 +84,18 @@ impl<S: Store + Ledger> Caller<S> {
             }
         }
         self.give_up(message, call).await
+    }
+
+    /// Settles a call whose outputs are kept beside its files.
+    async fn settled_by_manifest(&self, message: &StepMessage, call: &Call) -> Result<Option<Handled>, Stuck> {
+        let Some(kept) = self.kept(message).await?.filter(|kept| kept.call.as_deref() == Some(call.id.as_str())) else {
+            return Ok(None);
+        };
+        let fact = Fact::Settled { cost: kept.cost };
+        self.insist(|| self.store.note(message.run, &call.id, &fact)).await?;
+        self.close(message, call, kept.cost).await?;
+        let cost = self.cost_of(message).await?;
+        Ok(Some(Handled::Ended { outcome: Outcome::Succeeded(kept.succeeded), cost }))
     }
 
     fn wait_in_doubt(
