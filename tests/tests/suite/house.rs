@@ -244,11 +244,12 @@ fn the_engine_does_no_io() {
 
 #[test]
 fn dependencies_point_down_only() {
-    let allowed: [(&str, &[&str]); 5] = [
+    let allowed: [(&str, &[&str]); 6] = [
         ("darkroom-proto", &[]),
         ("darkroom-engine", &["darkroom-proto"]),
         ("darkroom-backend", &["darkroom-proto"]),
         ("darkroom-worker", &["darkroom-backend", "darkroom-proto"]),
+        ("darkroom-simulator", &["darkroom-backend", "darkroom-proto", "darkroom-worker"]),
         ("darkroom-coordinator", &["darkroom-backend", "darkroom-engine", "darkroom-proto"]),
     ];
     for (name, allowed) in allowed {
