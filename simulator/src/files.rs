@@ -13,6 +13,8 @@ const LINKS_MAX: usize = 400_000;
 pub(crate) struct Linked {
     pub(crate) provider: &'static str,
     pub(crate) recipe: Arc<Recipe>,
+    /// Of an upload: its name.
+    pub(crate) name: String,
     pub(crate) expires: Timestamp,
     /// The status once it has expired.
     pub(crate) gone: u16,
@@ -71,6 +73,16 @@ impl Files {
         for output in 0..outputs {
             self.outputs.remove(&(job, output));
         }
+    }
+
+    /// The ids of what was uploaded to a provider, newest first.
+    pub(crate) fn uploaded(&self, provider: &str) -> Vec<String> {
+        let of_provider = |id: &&String| {
+            self.links
+                .get(*id)
+                .is_some_and(|linked| linked.provider == provider && matches!(*linked.recipe, Recipe::Sent { .. }))
+        };
+        self.order.iter().rev().filter(of_provider).cloned().collect()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -1,10 +1,13 @@
 //! The providers, one file each.
 
 mod fal;
+mod google;
+mod openai;
+mod replicate;
 
 use crate::provider::Provider;
 
 /// Every provider that is simulated.
 pub(crate) fn all() -> Vec<Box<dyn Provider>> {
-    vec![Box::new(fal::Fal)]
+    vec![Box::new(fal::Fal), Box::new(replicate::Replicate), Box::new(openai::OpenAi), Box::new(google::Google)]
 }

@@ -265,7 +265,8 @@ impl World {
         if let Some(doomed) = doomed {
             let lifetime = self.options.links_expire.unwrap_or(rules.lifetime);
             let expires = if doomed { job.ends } else { now.after(lifetime) };
-            let linked = Linked { provider: job.provider, recipe: recipe.clone(), expires, gone: rules.gone };
+            let (provider, recipe) = (job.provider, recipe.clone());
+            let linked = Linked { provider, recipe, name: String::new(), expires, gone: rules.gone };
             self.files.put_output(job.number, output, id.clone(), linked);
         }
         format!("{}/_files/{id}/{output}.{}", job.base, recipe.extension())
@@ -276,10 +277,12 @@ impl World {
         &mut self,
         provider: &'static str,
         recipe: Recipe,
+        name: &str,
         lifetime: darkroom_proto::Duration,
     ) -> String {
         let (id, expires) = (new_id(), self.now().after(lifetime));
-        self.files.put(id.clone(), Linked { provider, recipe: Arc::new(recipe), expires, gone: 404 });
+        self.files
+            .put(id.clone(), Linked { provider, recipe: Arc::new(recipe), name: name.to_owned(), expires, gone: 404 });
         id
     }
 

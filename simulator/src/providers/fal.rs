@@ -101,7 +101,7 @@ impl Provider for Fal {
                 let name = name_of(input["file_name"].as_str().unwrap_or("file"));
                 let media_type = input["content_type"].as_str().unwrap_or("application/octet-stream").to_owned();
                 let recipe = Recipe::Sent { blob: world.media.keep(Vec::new()), media_type };
-                let id = world.keep("fal", recipe, KEPT);
+                let id = world.keep("fal", recipe, &name, KEPT);
                 let body = json!({
                     "upload_url": format!("{}/files/{id}/{name}", asked.root()),
                     "file_url": format!("{}/_files/{id}/{name}", asked.base),
@@ -119,7 +119,7 @@ impl Provider for Fal {
                 let media_type = asked.header("content-type").unwrap_or("application/octet-stream").to_owned();
                 let blob = asked.blob.unwrap_or_else(|| world.media.keep(Vec::new()));
                 let recipe = Recipe::Sent { blob, media_type };
-                let id = world.keep("fal", recipe, KEPT);
+                let id = world.keep("fal", recipe, &name, KEPT);
                 let url = format!("{}/_files/{id}/{name}", asked.base);
                 return Reply::json(200, &json!({"access_url": url})).into();
             }
@@ -283,7 +283,7 @@ fn urls(job: &Job) -> Value {
 
 /// How many jobs may be before one that waits: told by its time, as all take about as long.
 fn position(job: &Job, now: Timestamp) -> u64 {
-    job.starts.since(now).0 / job.ends.since(job.starts).0.max(1)
+    job.starts.since(now).0.saturating_sub(1) / job.ends.since(job.starts).0.max(1)
 }
 
 fn status(job: &Job, now: Timestamp) -> Value {

@@ -252,6 +252,7 @@ fn dependencies_point_down_only() {
         ("darkroom-backend", &["darkroom-proto"]),
         ("darkroom-provider", &["darkroom-proto"]),
         ("darkroom-worker", &["darkroom-backend", "darkroom-proto", "darkroom-provider"]),
+        ("darkroom-simulator", &["darkroom-backend", "darkroom-proto", "darkroom-worker"]),
         ("darkroom-coordinator", &["darkroom-backend", "darkroom-engine", "darkroom-proto"]),
     ];
     for (name, allowed) in allowed {

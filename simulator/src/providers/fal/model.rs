@@ -58,6 +58,7 @@ pub(super) fn order(endpoint: &str, input: Value, studio: &Studio<'_>) -> Result
         _ => Kind::Image,
     };
     let mut order = Order::new(endpoint, kind, Value::Null);
+    order.memory = seed.into();
     match shape {
         Shape::Audio => order.makes.push(Recipe::speech(text("text")?, false)),
         Shape::Video => {
@@ -141,7 +142,7 @@ pub(super) fn output(job: &Job, link: &mut dyn FnMut(usize) -> String) -> Value 
     match shape(&job.endpoint) {
         Shape::Video => json!({"video": file(0)}),
         Shape::Audio => json!({"audio": file(0)}),
-        Shape::Image => json!({"image": file(0), "seed": seed(&job.input)}),
+        Shape::Image => json!({"image": file(0), "seed": job.memory}),
         Shape::Boxes => json!({"results": {"bboxes": job.memory}}),
         Shape::Objects => json!({"objects": job.memory, "finish_reason": "stop"}),
         Shape::Images => {
@@ -151,7 +152,7 @@ pub(super) fn output(job: &Job, link: &mut dyn FnMut(usize) -> String) -> Value 
             }
             let nsfw = vec![job.verdict == Verdict::Rejected; job.makes.len()];
             json!({
-                "images": images, "timings": {"inference": job.takes_s()}, "seed": seed(&job.input),
+                "images": images, "timings": {"inference": job.takes_s()}, "seed": job.memory,
                 "has_nsfw_concepts": nsfw, "prompt": job.input["prompt"],
             })
         }
