@@ -261,6 +261,82 @@ struct Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use darkroom_backend::{CallState, Token};
+    use darkroom_proto::{CallId, Money};
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn due(sent_at: u64) -> Overdue {
+        let (path, sent_at) = (StepPath::top("edit"), Timestamp(sent_at));
+        Overdue { path, generation: 2, pool: "api", batch: false, sent_at, calls_a_provider: true, submitted: true }
+    }
+
+    fn call(step: &str, generation: u32, state: CallState, next_at: u64) -> Call {
+        let step = StepPath::top(step);
+        Call {
+            id: CallId::new(RunId::from_bytes([7; 16]), &step, generation, 1),
+            step,
+            generation,
+            number: 1,
+            attempt: 1,
+            model: "flux-pro".into(),
+            provider: "fal".into(),
+            endpoint: "fal-ai/flux-pro".into(),
+            key: "k1".into(),
+            price: Money::ZERO,
+            at: Timestamp(1),
+            send_by: Timestamp(2),
+            state,
+            handle: None,
+            second_handle: None,
+            turn: 1,
+            next_at: Timestamp(next_at),
+            cost: Money::ZERO,
+            possible_duplicate: false,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_job_is_looked_after_until_its_next_poll_is_30_seconds_late() {
+        let late = NOW.0 - POLL_LATE_MAX.0;
+        let cases = [
+            ("no call", vec![], false),
+            ("due later", vec![call("edit", 2, CallState::Submitted, NOW.0 + 9)], true),
+            ("a little late", vec![call("edit", 2, CallState::Submitted, late + 1)], true),
+            ("long due", vec![call("edit", 2, CallState::Submitted, late)], false),
+            ("settled", vec![call("edit", 2, CallState::Settled, NOW.0 + 9)], false),
+            ("another generation", vec![call("edit", 1, CallState::Submitted, NOW.0 + 9)], false),
+            ("another step", vec![call("video", 2, CallState::Submitted, NOW.0 + 9)], false),
+            ("nobody knows of a job", vec![call("edit", 2, CallState::Intent, 0)], false),
+        ];
+        for (name, calls, want) in cases {
+            assert_eq!(is_looked_after(&calls, &due(1), NOW), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_claim_is_of_the_message_that_was_sent_last() {
+        let claim = |step: &str, generation, since| Claim {
+            step: StepPath::top(step),
+            generation,
+            attempt: 1,
+            worker: "w".into(),
+            token: Token(1),
+            times: 1,
+            since: Timestamp(since),
+        };
+        let cases = [
+            ("after it was sent", claim("edit", 2, 90_001), true),
+            ("clocks differ a little", claim("edit", 2, 89_000), true),
+            ("before it was sent", claim("edit", 2, 60_000), false),
+            ("another generation", claim("edit", 1, 90_001), false),
+            ("another step", claim("video", 2, 90_001), false),
+        ];
+        for (name, claim, want) in cases {
+            assert_eq!(is_claim_of(&claim, &due(90_000)), want, "{name}");
+        }
+    }
 
     #[test]
     fn slots_are_added_up_by_pool_and_the_widest_counts() {

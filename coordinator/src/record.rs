@@ -67,7 +67,7 @@ pub(crate) fn step_field(run: &Run, path: &StepPath) -> Result<(String, Option<V
     Ok((format!("{STEP_PREFIX}{path}"), value))
 }
 
-/// A run as it was stored. Fields of other names are not the run's own: they say what may be paid for it.
+/// A run as it was stored.
 pub fn decode_run(id: RunId, stored: &StoredRun) -> Result<Run, RecordError> {
     let head: Head = decode("head", &stored.head)?;
     let mut spec: Option<Spec> = None;
@@ -105,26 +105,41 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
 mod tests {
     use super::*;
     use darkroom_backend::{CANCEL_FIELD, void_field};
+    use darkroom_engine::State;
+    use darkroom_proto::{Map, Money, Timestamp};
 
     #[test]
-    fn fields_of_the_ledger_are_none_of_the_run() {
-        let spec = serde_json::json!({
-            "workflow": "shots", "definition": Sha256::of(b"text"), "inputs": {}, "created_at": 1_000,
-        });
-        let spec: Spec = serde_json::from_value(spec).unwrap();
-        let run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec));
-        let mut stored = StoredRun {
-            version: 1,
-            summary: summary(&run, Sha256::of(b"same")),
-            head: encode_head(&run.head).unwrap(),
-            fields: vec![spec_field(&run.spec).unwrap()],
-            outbox: Vec::new(),
+    fn what_the_ledger_keeps_with_a_run_is_no_part_of_its_state() {
+        let (path, at) = (StepPath::top("edit"), Timestamp(1_800_000_000_000));
+        let spec = Spec {
+            workflow: "paid".into(),
+            definition: Sha256::of(b"paid"),
+            inputs: Map::new(),
+            created_at: at,
+            artifacts_url: String::new(),
+            out: None,
+            filename: None,
+            only: None,
+            on_error: None,
+            existing: Default::default(),
+            estimated: Money::ZERO,
+            saved: BTreeMap::new(),
         };
-        let plain = decode_run(run.id, &stored).unwrap();
-        stored.fields.push((CANCEL_FIELD.to_owned(), b"1".to_vec()));
-        stored.fields.push((void_field(&StepPath::top("edit"), 1), Vec::new()));
-        let flagged = decode_run(run.id, &stored).unwrap();
-        assert!(flagged.step(&StepPath::top("edit")).is_none());
-        assert_eq!((flagged.head, flagged.spec), (plain.head, plain.spec));
+        let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
+        run.head.spent = Money(40_000);
+        let step: Step = serde_json::from_value(serde_json::json!({
+            "state": {"waiting": {"submitted": true, "until": at}}, "generation": 1, "attempt": 1, "started_at": at,
+        }))
+        .unwrap();
+        let mut fields = vec![spec_field(&spec).unwrap()];
+        fields.push((format!("{STEP_PREFIX}{path}"), encode("step", &step).unwrap()));
+        fields.push((CANCEL_FIELD.to_owned(), b"1".to_vec()));
+        fields.push((void_field(&path, 1), b"1".to_vec()));
+        let (summary, head) = (summary(&run, Sha256::of(b"same")), encode_head(&run.head).unwrap());
+        let stored = StoredRun { version: 1, summary, head, fields, outbox: Vec::new() };
+        assert_eq!(stored.summary.spent, Money(40_000));
+        let read = decode_run(run.id, &stored).unwrap();
+        assert_eq!(read.head, run.head);
+        assert_eq!(read.step(&path).map(|step| step.state), Some(State::Waiting { submitted: true, until: at }));
     }
 }

@@ -53,7 +53,7 @@ fn a_step_is_parked_when_fast_retries_are_spent_and_at_once_when_they_can_not_he
             let parked = only(&world);
             assert_eq!((parked.class, parked.op, parked.model.as_deref()), (class, "image.generate", Some("flux-pro")));
             assert_eq!(parked.at.since(world.now), RECHECK_EVERY);
-            assert_eq!(world.run.due(), Some(parked.at));
+            assert!(world.run.due() <= Some(parked.at));
             assert!(world.queue.is_empty(), "nothing is on its way");
         }
     }

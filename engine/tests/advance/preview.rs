@@ -41,7 +41,7 @@ fn a_plan_says_what_each_step_will_cost_and_how_that_is_known() {
                 - {id: perhaps, if: steps.one.error, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
                 - {id: no, if: not inputs.more, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
                 - {id: each, for-each: range(10), uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
-                - {id: models, for-each: inputs.models, uses: image.generate, with: {prompt: mug, model: '${{ item }}'}}\n  \
+                - {id: models, for-each: inputs.models, uses: image.generate, with: {prompt: mug, model: '${{ item }}', width: 1000, height: 1000}}\n  \
                 - {id: gray, uses: image.grayscale, with: {image: '${{ steps.one.image }}'}}\n  \
                 - {id: here, uses: image.generate, with: {prompt: mug}}\n  \
                 - id: open\n    for-each: steps.each.ok\n    steps:\n      - {id: p, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n";

@@ -50,7 +50,7 @@ fn a_step_that_waits_takes_no_place_in_the_window() {
 #[test]
 fn a_step_that_waits_is_looked_at_30_seconds_after_its_wait_should_be_over() {
     let (world, _, until) = waiting(ONE, true);
-    assert_eq!(world.run.due().map(|due| due.since(until)), Some(Duration::from_secs(30)));
+    assert_eq!(world.get("a").watch.unwrap().look_at.since(until), Duration::from_secs(30));
     assert!(overdue(&world.plan, &world.run, until.after(Duration::from_secs(29))).is_empty());
     let overdue = overdue(&world.plan, &world.run, until.after(Duration::from_secs(30)));
     assert!(overdue[0].submitted && overdue[0].calls_a_provider);
@@ -143,7 +143,7 @@ fn a_poll_message_that_is_lost_is_made_again_and_a_long_job_is_never_poison() {
     let (mut world, message, _) = waiting(ONE, true);
     for _ in 0..20 {
         world.queue.clear();
-        world.now = world.run.due().unwrap();
+        world.now = world.get("a").watch.unwrap().look_at;
         world.apply(Event::Looked { lost: BTreeSet::from([path("a")]), ready: BTreeSet::new() });
         assert_eq!(world.published.last().map(String::as_str), Some("a@1.1"), "it is the same attempt");
         assert_eq!((world.status("a"), world.queue[0].at), ("waiting", world.now));

@@ -32,6 +32,7 @@ pub(crate) struct Queued {
 pub(crate) struct Commit {
     head: Vec<u8>,
     steps: Vec<(StepPath, Option<Vec<u8>>)>,
+    voided: BTreeSet<(StepPath, u32)>,
 }
 
 /// Steps that fail although their op would not: up to which attempt, and of what.
@@ -146,7 +147,7 @@ impl World {
         change(&mut spec);
         let spec: Spec = unpack(&pack(&spec));
         let run = Run::new(RunId::from_key("tenant", "key"), Arc::new(spec));
-        let log = vec![Commit { head: pack(&run.head), steps: Vec::new() }];
+        let log = vec![Commit { head: pack(&run.head), steps: Vec::new(), voided: BTreeSet::new() }];
         World {
             plan,
             run,
@@ -201,7 +202,7 @@ impl World {
             saved: Vec::new(),
             work: 0,
             continued: 0,
-            voided: BTreeSet::new(),
+            voided: self.log[..commits].iter().flat_map(|commit| commit.voided.clone()).collect(),
             waits: self.waits,
             waited: BTreeMap::new(),
             checks: true,
@@ -261,7 +262,8 @@ impl World {
 
     fn commit(&mut self, change: &Change) {
         let steps = change.steps.iter().map(|path| (path.clone(), self.run.steps.get(path).map(pack)));
-        self.log.push(Commit { head: pack(&self.run.head), steps: steps.collect() });
+        let (head, voided) = (pack(&self.run.head), change.voided.clone());
+        self.log.push(Commit { head, steps: steps.collect(), voided });
     }
 
     /// What must hold after every event.

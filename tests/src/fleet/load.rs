@@ -1,8 +1,8 @@
 //! Work for a fleet: runs that are handed in for as long as a test wants.
 
 use super::Fleet;
-use darkroom_backend::{Clock, Definition};
-use darkroom_coordinator::Submission;
+use darkroom_backend::{Clock, Definition, Ledger, Queue, Store};
+use darkroom_coordinator::{Desk, Submission};
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Source, Spec, compile};
 use darkroom_proto::{Map, Money, RunId};
@@ -88,6 +88,14 @@ impl Workflow {
         Submission { run: RunId::new(created_at, random), spec }
     }
 
+    /// Hands a run of it in at a desk.
+    pub async fn submit<S: Store + Ledger, Q: Queue>(&self, desk: &Desk<S, Q>, inputs: Map) -> RunId {
+        desk.define(&self.definition, self.plan.clone()).await.unwrap();
+        let submission = self.run(inputs);
+        desk.submit(std::slice::from_ref(&submission)).await.unwrap();
+        submission.run
+    }
+
     /// Inputs with a list of so many numbers.
     pub fn items(count: u32) -> Map {
         Map::from_iter([("items".to_owned(), serde_json::json!((0..count).collect::<Vec<u32>>()))])
@@ -97,10 +105,7 @@ impl Workflow {
 impl Fleet {
     /// Hands a run in.
     pub async fn submit(&self, workflow: &Workflow, inputs: Map) -> RunId {
-        self.desk.define(&workflow.definition, workflow.plan.clone()).await.unwrap();
-        let submission = workflow.run(inputs);
-        self.desk.submit(std::slice::from_ref(&submission)).await.unwrap();
-        submission.run
+        workflow.submit(&self.desk, inputs).await
     }
 }
 

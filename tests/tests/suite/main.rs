@@ -15,6 +15,7 @@ mod house;
 mod kill_store;
 mod ledger;
 mod pages;
+mod paid_steps;
 mod queue;
 mod rabbit;
 mod redis;
