@@ -53,12 +53,22 @@ impl Place {
         }
     }
 
+    /// How far a pixel lies from the middle; 1 is the edge of the box.
+    fn off(&self, x: usize, y: usize) -> (f32, f32) {
+        ((x as f32 + 0.5 - self.middle.0).abs() / self.reach.0, (y as f32 + 0.5 - self.middle.1).abs() / self.reach.1)
+    }
+
+    /// Whether a pixel is in the box, or nearly.
+    fn reaches(&self, x: usize, y: usize) -> bool {
+        let (dx, dy) = self.off(x, y);
+        dx <= 1.12 && dy <= 1.12
+    }
+
     /// How probable it is that a pixel belongs to the subject, by where it is and how much it differs from the border.
     fn prior(&self, x: usize, y: usize, saliency: f32) -> f32 {
-        let dx = (x as f32 + 0.5 - self.middle.0).abs() / self.reach.0;
-        let dy = (y as f32 + 0.5 - self.middle.1).abs() / self.reach.1;
+        let (dx, dy) = self.off(x, y);
         let strikes = ((saliency - 0.25) / 0.75).clamp(0.0, 1.0);
-        if dx > 1.12 || dy > 1.12 {
+        if !self.reaches(x, y) {
             return 0.02 + 0.1 * strikes;
         }
         let central = (1.0 - dx.hypot(dy)).clamp(0.0, 1.0);
@@ -107,6 +117,8 @@ fn subject(parts: &[f32], place: &Place, width: usize, height: usize) -> Vec<boo
             groups.push(connected(&mut left, start, width, height));
         }
     }
+    // What is like the subject and lies elsewhere is something else.
+    groups.retain(|group| group.iter().any(|at| place.reaches(at % width, at / width)));
     let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
     for group in groups.iter().filter(|group| group.len() * 8 >= largest) {
         for at in group {
@@ -116,8 +128,7 @@ fn subject(parts: &[f32], place: &Place, width: usize, height: usize) -> Vec<boo
     if largest == 0 {
         // Nothing is left: what is in the middle is better than an empty picture.
         for (at, kept) in kept.iter_mut().enumerate() {
-            let dx = ((at % width) as f32 + 0.5 - place.middle.0) / place.reach.0;
-            let dy = ((at / width) as f32 + 0.5 - place.middle.1) / place.reach.1;
+            let (dx, dy) = place.off(at % width, at / width);
             *kept = dx.hypot(dy) <= 1.0;
         }
     }

@@ -40,11 +40,11 @@ const fn look(shade: [f32; 3], light: [f32; 3], tint: f32, saturation: f32, cont
 
 const LOOKS: &[(Look, &[&str])] = &[
     (
-        look([0.16, 0.02, 0.42], [1.0, 0.25, 0.85], 0.5, 1.4, 1.25, 0.85),
+        look([0.14, 0.0, 0.5], [1.0, 0.2, 0.9], 0.62, 1.5, 1.3, 0.9),
         &["neon", "cyberpunk", "synthwave", "vaporwave", "futuristic", "disco", "nightclub"],
     ),
     (
-        look([0.01, 0.03, 0.16], [0.5, 0.62, 0.95], 0.5, 0.7, 1.15, 0.5),
+        look([0.0, 0.02, 0.2], [0.4, 0.56, 1.0], 0.6, 0.7, 1.15, 0.5),
         &["night", "midnight", "moon", "moonlight", "dark", "stars"],
     ),
     (
@@ -52,7 +52,7 @@ const LOOKS: &[(Look, &[&str])] = &[
         &["snow", "snowy", "winter", "ice", "icy", "frost", "frozen", "arctic", "cold", "blizzard"],
     ),
     (
-        look([0.3, 0.08, 0.1], [1.0, 0.78, 0.42], 0.42, 1.2, 1.05, 1.02),
+        look([0.32, 0.06, 0.1], [1.0, 0.76, 0.36], 0.55, 1.25, 1.05, 1.02),
         &["warm", "sunset", "sunrise", "golden", "dawn", "dusk", "evening", "autumn", "fall", "fire", "candlelight"],
     ),
     (
@@ -220,10 +220,10 @@ fn fog(picture: &mut RgbImage) {
 fn streaks(picture: &mut RgbImage, ink: Ink, dice: &mut Dice) {
     let (width, height) = (picture.width() as f32, picture.height() as f32);
     let slant = dice.between(-0.3, 0.3);
-    let thick = (height.min(width) / 600.0).max(1.0);
+    let thick = (height.min(width) / 450.0).max(1.0);
     for _ in 0..420 {
         let (x, y) = (dice.between(-0.2, 1.2) * width, dice.between(-0.1, 1.0) * height);
-        let (length, part) = (dice.between(0.03, 0.1) * height, dice.between(0.12, 0.42));
+        let (length, part) = (dice.between(0.04, 0.13) * height, dice.between(0.25, 0.75));
         let steps = length.ceil() as u32;
         for step in 0..steps {
             let down = step as f32;

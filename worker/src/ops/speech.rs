@@ -21,6 +21,9 @@ pub(super) fn run(job: &Job<'_>) -> Result<Succeeded, StepError> {
     let params = job.params();
     require(job)?;
     let (text, speed, format) = (params.text("text")?, params.number("speed")?, params.text("format")?);
+    if !text.chars().any(char::is_alphanumeric) {
+        return Err(params.invalid("text", "has nothing in it that could be said").code("nothing_to_say"));
+    }
     let voice = params.text("voice").ok();
     let mut notes = Vec::new();
     let installed = |program| job.context().programs.find(program).is_some();
@@ -31,9 +34,6 @@ pub(super) fn run(job: &Job<'_>) -> Result<Succeeded, StepError> {
         notes.push("espeak-ng is not installed: the preview is a tone that has the pace of the text".to_owned());
         speak(&text, speed)
     };
-    if sound.samples.is_empty() {
-        return Err(params.invalid("text", "has nothing in it that could be said").code("nothing_to_say"));
-    }
     let wav = sound.to_wav();
     let (bytes, media_type, extension) = match format.as_str() {
         "mp3" if installed(Program::Ffmpeg) => (mp3(job, &wav)?, "audio/mpeg", "mp3"),
@@ -78,10 +78,6 @@ fn spoken(
             say("en")?
         }
     };
-    // Of a text without words nothing comes.
-    if wav.is_empty() {
-        return Ok(Sound { rate: 1, samples: Vec::new() });
-    }
     Sound::from_wav(&wav).ok_or_else(|| {
         StepError::new(ErrorClass::WorkflowError, "espeak-ng wrote no sound that can be read")
             .code("espeak-ng_failed")

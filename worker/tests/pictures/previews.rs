@@ -76,7 +76,7 @@ fn edits_and_styles_can_be_seen_and_repeated_and_what_is_on_the_picture_can_stil
         assert_eq!(first.sha256, again.sha256, "{op} {prompt}");
         assert_eq!((size(&picture), first.name.as_str()), (size(&was), "chelsea.png"), "{op} {prompt}");
         let changed = difference(&was, &picture);
-        assert!(changed > 8.0, "{op} {prompt}: it differs by {changed}");
+        assert!(changed > 6.0, "{op} {prompt}: it differs by {changed}");
         let alike = likeness(&was, &picture);
         assert!(alike > 0.6, "{op} {prompt}: alike by {alike}");
         for (other, earlier) in &made {
