@@ -13,8 +13,7 @@ use axum::routing::post;
 use darkroom_backend::{Call, CallState, Fact, Lane, Ledger, Publication, Queue, Store};
 use darkroom_engine::step_message;
 use darkroom_proto::{CallId, RunId, Sha256, StepMessage, Ticket, Timestamp, model, op};
-use darkroom_provider::{Access, Adapter, Disbelief, Incoming, News};
-use secrecy::SecretString;
+use darkroom_provider::{Adapter, Disbelief, Incoming, News};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -148,11 +147,12 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         job: &str,
         now: Timestamp,
     ) -> Result<(), Unheard> {
-        let routes = model::all().iter().flat_map(|model| &model.routes);
-        let mut of_call = routes.filter(|route| route.provider == call.provider && route.endpoint == call.endpoint);
-        let Some(route) = of_call.next() else { return Ok(()) };
-        let access = Access { base_url: None, key: SecretString::from(String::new()), now };
-        let Some(handle) = adapter.handle_of(&access, route, job) else { return Ok(()) };
+        let mut offers = model::all().iter().flat_map(|model| model.routes.iter().map(move |route| (model, route)));
+        let of_call = offers.find(|(model, route)| {
+            route.provider == call.provider && route.endpoint == call.endpoint && is_named(model, &call.model)
+        });
+        let Some((model, route)) = of_call else { return Ok(()) };
+        let Some(handle) = adapter.handle_of(&model.capability, route, job) else { return Ok(()) };
         let fact = Fact::Submitted { handle, next_at: now };
         if let Some(noted) = self.store.note(run, &call.id, &fact).await.map_err(|_| Unheard::Busy)? {
             tracing::info!(call = %call.id, "a webhook told which job the call has; nothing is paid again");
@@ -186,6 +186,11 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         self.queue.publish(vec![publication]).await.map_err(|_| Unheard::Busy)?;
         Ok(Heard::Taken)
     }
+}
+
+/// Whether a workflow that says `name` means this model.
+fn is_named(known: &model::Model, name: &str) -> bool {
+    model::find(&known.capability, name).is_some_and(|found| found.alias == known.alias)
 }
 
 /// Whether a handle is of this job.

@@ -360,8 +360,9 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// The handle of a job that a webhook told of, for a call whose answer was lost. Only what is signed is believed so far.
-    fn handle_of(&self, _access: &Access, _route: &Route, _job: &str) -> Option<Value> {
+    /// The handle of a job that a webhook told of, for a call of `op` whose answer was lost. Only what is signed is believed
+    /// so far.
+    fn handle_of(&self, _op: &str, _route: &Route, _job: &str) -> Option<Value> {
         None
     }
 

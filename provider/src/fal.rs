@@ -132,6 +132,10 @@ impl Adapter for Fal {
         Submitted::Accepted(Value::Object(handle))
     }
 
+    fn handle_of(&self, op: &str, route: &Route, job: &str) -> Option<Value> {
+        is_id(job).then(|| json!({"id": job, "app": app_of(&route.endpoint), "op": op}))
+    }
+
     fn poll(&self, access: &Access, handle: &Value) -> Result<Request, StepError> {
         let url = place(access, handle, "status_url", "/status").ok_or_else(|| classify::bad_handle(NAME))?;
         Ok(keyed(access, Request::get(url)))

@@ -114,6 +114,10 @@ impl Adapter for Replicate {
         }
     }
 
+    fn handle_of(&self, op: &str, _route: &Route, job: &str) -> Option<Value> {
+        is_id(job).then(|| json!({"id": job, "op": op}))
+    }
+
     fn poll(&self, access: &Access, handle: &Value) -> Result<Request, StepError> {
         let url = place(access, handle, "").ok_or_else(|| classify::bad_handle(NAME))?;
         Ok(keyed(access, Request::get(url)))

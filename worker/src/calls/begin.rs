@@ -243,9 +243,7 @@ impl<S: Store + Ledger> Caller<S> {
             }
             Submitted::Done(product) => {
                 self.saw_good(candidate).await?;
-                self.done_at_once(message, call, candidate, product, &submission.ignored, &access)
-                    .await
-                    .map(Tried::Handled)
+                self.done_at_once(message, call, candidate, product, &access).await.map(Tried::Handled)
             }
             Submitted::Refused(failure) => self.failed(message, call, candidate, failure).await,
             Submitted::Unclear(error) => {
@@ -436,7 +434,6 @@ impl<S: Store + Ledger> Caller<S> {
         call: &Call,
         candidate: &Candidate,
         product: Product,
-        ignored: &[String],
         access: &Access,
     ) -> Result<Handled, Stuck> {
         /// How often an output is fetched that is told once only.
@@ -446,7 +443,7 @@ impl<S: Store + Ledger> Caller<S> {
         for _ in 0..FETCHES {
             match self.rescue(message, call, &candidate.account, access, &product).await {
                 Ok(files) => {
-                    let succeeded = self.settle(message, call, product, files, ignored).await?;
+                    let succeeded = self.settle(message, call, product, files).await?;
                     return Ok(succeeded);
                 }
                 Err(super::settle::Trouble::Hard(error)) => {

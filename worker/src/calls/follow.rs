@@ -97,7 +97,7 @@ impl<S: Store + Ledger> Caller<S> {
         match self.rescue(message, call, account, access, &product).await {
             Ok(files) => {
                 self.providers.took(&call.provider, &call.endpoint, now.since(call.at));
-                self.settle(message, call, product, files, &[]).await
+                self.settle(message, call, product, files).await
             }
             Err(super::settle::Trouble::Hard(error)) => self.ended_badly(message, call, Failure::billed(error)).await,
             Err(super::settle::Trouble::Passing(error)) => {
@@ -184,10 +184,9 @@ impl<S: Store + Ledger> Caller<S> {
         call: &Call,
         product: Product,
         files: Vec<(&'static str, darkroom_proto::Artifact)>,
-        ignored: &[String],
     ) -> Result<Handled, Stuck> {
         let cost = product.cost.unwrap_or(call.price);
-        let kept = self.keep(message, call, product, files, ignored, cost).await;
+        let kept = self.keep(message, call, product, files, cost).await;
         let succeeded = match kept {
             Ok(succeeded) => succeeded,
             // What can't be kept is no reason to pay again: the step fails, and its call stays paid.

@@ -94,7 +94,6 @@ impl<S: Store + Ledger> Caller<S> {
         call: &Call,
         product: Product,
         files: Vec<(&'static str, Artifact)>,
-        ignored: &[String],
         cost: Money,
     ) -> Result<Succeeded, Stuck> {
         let mut outputs: Map =
@@ -103,7 +102,7 @@ impl<S: Store + Ledger> Caller<S> {
         pass_on(message, &mut outputs);
         sift(message, &mut outputs);
         check(message, &outputs)?;
-        let mut notes: Vec<String> = ignored.iter().map(|name| format!("{} ignores `{name}`", call.provider)).collect();
+        let mut notes = told(message, call);
         notes.extend(
             product
                 .facts
@@ -127,6 +126,25 @@ impl<S: Store + Ledger> Caller<S> {
         let kept = tokio::task::spawn_blocking(move || workbench.finish_called(&message, succeeded, &origin)).await;
         kept.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "keeping the step was aborted")))
     }
+}
+
+/// What people should know of how a call was made: what its route has no use for, and what it was asked otherwise than it
+/// was given.
+fn told(message: &StepMessage, call: &Call) -> Vec<String> {
+    let Some(route) = super::choice::route_of(&call.model, &call.provider, &call.endpoint) else { return Vec::new() };
+    let (params, files) =
+        (super::inputs::canonical(&message.op, &message.params), super::inputs::files_without_bytes(message));
+    let ask = darkroom_provider::Ask {
+        op: &message.op,
+        route,
+        params: &params,
+        files: &files,
+        call: &call.id,
+        webhook: None,
+    };
+    let Ok(mapped) = darkroom_provider::mapping::body(&ask) else { return Vec::new() };
+    let ignored = mapped.ignored.iter().map(|name| format!("{} ignores `{name}`", call.provider));
+    ignored.chain(mapped.notes.iter().map(|note| format!("{}: {note}", call.provider))).collect()
 }
 
 /// What kind of file an output is.
