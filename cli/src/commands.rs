@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod config_show;
 pub(crate) mod coordinator;
+pub(crate) mod cost;
 pub(crate) mod docs;
 pub(crate) mod explain;
 pub(crate) mod list;

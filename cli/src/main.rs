@@ -32,8 +32,8 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, providers, resume, run, setup, show,
-    simulator, submit, tail, validate, version, worker, workflows,
+    bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, plan, providers, resume, run, setup,
+    show, simulator, submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -72,6 +72,7 @@ enum Command {
     Simulator(simulator::Args),
     Workflows(workflows::Args),
     Providers(providers::Args),
+    Cost(cost::Args),
     Bench(bench::Args),
     Config(config_show::Args),
     Explain(explain::Args),
@@ -108,7 +109,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         // These need neither state nor threads, and answer at once.
         Command::Validate(args) => return validate::run(args, format),
         Command::Workflows(args) => return workflows::run(args, format),
-        Command::Providers(args) => return providers::run(&args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
         Command::Version(args) => return version::run(args, format),
@@ -133,11 +133,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Setup(args) => setup::run(args, format).await,
             Command::Coordinator(args) => coordinator::run(args).await,
             Command::Worker(args) => worker::run(args).await,
+            Command::Providers(args) => providers::run(&args, format).await,
+            Command::Cost(args) => cost::run(args, format).await,
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
             | Command::Workflows(_)
-            | Command::Providers(_)
             | Command::Config(_)
             | Command::Explain(_)
             | Command::Version(_)

@@ -147,12 +147,8 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         job: &str,
         now: Timestamp,
     ) -> Result<(), Unheard> {
-        let mut offers = model::all().iter().flat_map(|model| model.routes.iter().map(move |route| (model, route)));
-        let of_call = offers.find(|(model, route)| {
-            route.provider == call.provider && route.endpoint == call.endpoint && is_named(model, &call.model)
-        });
-        let Some((model, route)) = of_call else { return Ok(()) };
-        let Some(handle) = adapter.handle_of(&model.capability, route, job) else { return Ok(()) };
+        let Some((op, route)) = offered(call) else { return Ok(()) };
+        let Some(handle) = adapter.handle_of(op, route, job) else { return Ok(()) };
         let fact = Fact::Submitted { handle, next_at: now };
         if let Some(noted) = self.store.note(run, &call.id, &fact).await.map_err(|_| Unheard::Busy)? {
             tracing::info!(call = %call.id, "a webhook told which job the call has; nothing is paid again");
@@ -186,6 +182,17 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         self.queue.publish(vec![publication]).await.map_err(|_| Unheard::Busy)?;
         Ok(Heard::Taken)
     }
+}
+
+/// The op that a call was made for, and the route that it took.
+fn offered(call: &Call) -> Option<(&'static str, &'static model::Route)> {
+    for known in model::all().iter().filter(|known| is_named(known, &call.model)) {
+        let of_call = |route: &&model::Route| route.provider == call.provider && route.endpoint == call.endpoint;
+        if let Some(route) = known.routes.iter().find(of_call) {
+            return Some((&known.capability, route));
+        }
+    }
+    None
 }
 
 /// Whether a workflow that says `name` means this model.

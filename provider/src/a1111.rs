@@ -90,6 +90,10 @@ impl Adapter for A1111 {
         }
     }
 
+    fn check(&self, access: &Access) -> Option<Request> {
+        Some(keyed(access, Request::get(access.url(HOST, "/sdapi/v1/progress"))))
+    }
+
     fn poll(&self, _access: &Access, _handle: &Value) -> Result<Request, StepError> {
         Err(classify::bad_handle(NAME))
     }

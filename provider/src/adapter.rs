@@ -355,6 +355,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         Found::Unclear
     }
 
+    /// A request that costs nothing and fails when the key is not good, where the provider has one.
+    fn check(&self, _access: &Access) -> Option<Request> {
+        None
+    }
+
     /// The request that fetches what webhooks are checked with.
     fn trust(&self, _access: &Access) -> Option<Request> {
         None

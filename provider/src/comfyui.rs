@@ -140,6 +140,10 @@ impl Adapter for ComfyUi {
         }
     }
 
+    fn check(&self, access: &Access) -> Option<Request> {
+        Some(Request::get(access.url(HOST, "/system_stats")))
+    }
+
     fn poll(&self, access: &Access, handle: &Value) -> Result<Request, StepError> {
         let id = answer::id_of(NAME, handle)?;
         Ok(Request::get(access.url(HOST, &format!("/history/{id}"))))

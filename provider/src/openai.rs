@@ -84,6 +84,11 @@ impl Adapter for OpenAi {
         }
     }
 
+    fn check(&self, access: &Access) -> Option<Request> {
+        let request = Request::get(access.url(HOST, "/v1/models"));
+        Some(request.secret("authorization", format!("Bearer {}", access.key.expose_secret())))
+    }
+
     fn poll(&self, _access: &Access, _handle: &Value) -> Result<Request, StepError> {
         Err(classify::bad_handle(NAME))
     }

@@ -176,6 +176,10 @@ impl Adapter for Replicate {
         Found::Unclear
     }
 
+    fn check(&self, access: &Access) -> Option<Request> {
+        Some(keyed(access, Request::get(access.url(HOST, "/v1/predictions"))))
+    }
+
     fn trust(&self, access: &Access) -> Option<Request> {
         Some(keyed(access, Request::get(access.url(HOST, "/v1/webhooks/default/secret"))))
     }

@@ -3,8 +3,8 @@
 use crate::net::Net;
 use darkroom_backend::{Limit, Purse};
 use darkroom_proto::model::{self, Route};
-use darkroom_proto::{Duration, Money, Sha256};
-use darkroom_provider::Adapter;
+use darkroom_proto::{Duration, Money, Sha256, StepError, Timestamp};
+use darkroom_provider::{Access, Adapter};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -183,6 +183,17 @@ impl Providers {
         let public = self.options.public_url.as_deref()?.trim_end_matches('/');
         let token = darkroom_provider::hook_token(secret, call.as_str());
         Some(format!("{public}/hooks/{provider}/{call}/{token}"))
+    }
+
+    /// Asks a provider whether a key is good. False: it can't be told without paying.
+    ///
+    /// # Errors
+    /// When the key is refused, or the provider can't be asked.
+    pub async fn check(&self, account: &Account, key: &Key, now: Timestamp) -> Result<bool, StepError> {
+        let access = Access { base_url: account.base_url.clone(), key: key.secret.clone(), now };
+        let Some(request) = account.adapter.check(&access) else { return Ok(false) };
+        let response = self.net.send(&request).await.map_err(|failed| failed.error)?;
+        if response.is_success() { Ok(true) } else { Err(account.adapter.classify(&response)) }
     }
 
     /// How long a job of a route usually takes: what was seen lately, else what the catalogue says.

@@ -1,9 +1,11 @@
 //! `darkroom providers …`
 
 use crate::failure::Failure;
+use crate::fleet::FleetStore;
 use crate::output::{Format, complain, say, say_json, table};
 use crate::settings::Settings;
-use darkroom_backend::Clock;
+use darkroom_backend::{Clock, Condition, Fitness, Ledger as _};
+use darkroom_proto::StepError;
 use darkroom_proto::model::{self, Model, Price, Route};
 use darkroom_provider::{Adapter, adapters};
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 /// Who makes pictures, films and sounds: the providers, and their models
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  darkroom providers list\n  darkroom providers models\n  \
-    darkroom providers models video.generate\n  DARKROOM__PROVIDERS__FAL__KEYS=… darkroom providers list")]
+    darkroom providers models video.generate\n  darkroom providers test\n  DARKROOM__PROVIDERS__FAL__KEYS=… darkroom providers list")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -22,6 +24,11 @@ pub(crate) struct Args {
 enum Command {
     /// List the providers: whether they have keys, where they are, what they can do
     List,
+    /// Ask each provider that has keys, or this one, whether they are good, as far as that costs nothing
+    Test {
+        /// The provider
+        provider: Option<String>,
+    },
     /// List the models: who offers them, what they cost, until when
     Models {
         /// Only models of this op, such as `image.edit`
@@ -29,19 +36,28 @@ enum Command {
     },
 }
 
-pub(crate) fn run(args: &Args, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: &Args, format: Format) -> Result<ExitCode, Failure> {
     match &args.command {
-        Command::List => list(&Settings::load()?, format),
+        Command::List => list(&Settings::load()?, format).await?,
+        Command::Test { provider } => return test(&Settings::load()?, provider.as_deref(), format).await,
         Command::Models { op } => models(op.as_deref(), format)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(settings: &Settings, format: Format) {
+async fn list(settings: &Settings, format: Format) -> Result<(), Failure> {
+    let known = known(settings).await?;
+    let of = |name: &str| known.iter().filter(|(provider, _)| provider == name).map(|(_, condition)| condition);
     if format == Format::Json {
-        let documents: Vec<Value> = adapters().iter().map(|adapter| provider(*adapter, settings)).collect();
-        say_json(&json!({ "data": documents, "next_cursor": null }));
-        return;
+        let documents = adapters().iter().map(|adapter| {
+            let mut document = provider(*adapter, settings);
+            document["conditions"] = of(adapter.name())
+                .map(|known| json!({"of": known.of, "state": known.state, "until": known.until.to_string(), "note": known.note}))
+                .collect();
+            document
+        });
+        say_json(&json!({ "data": documents.collect::<Vec<Value>>(), "next_cursor": null }));
+        return Ok(());
     }
     let row = |adapter: &&dyn Adapter| {
         let name = adapter.name();
@@ -52,13 +68,98 @@ fn list(settings: &Settings, format: Format) {
         };
         let place =
             settings.base_url(name).unwrap_or_else(|| adapter.hosts().first().map_or("–", |host| host).to_owned());
-        vec![name.to_owned(), keys, place, abilities(*adapter)]
+        let trouble: Vec<String> = of(name)
+            .filter(|known| known.state != Fitness::Healthy)
+            .map(|known| format!("{} {} until {}: {}", known.of, fitness(known.state), known.until, known.note))
+            .collect();
+        vec![name.to_owned(), keys, place, abilities(*adapter), trouble.join("; ")]
     };
     let rows: Vec<Vec<String>> = adapters().iter().map(row).collect();
-    say(&table(&["PROVIDER", "KEYS", "WHERE", "CAN"], &rows));
+    say(&table(&["PROVIDER", "KEYS", "WHERE", "CAN", "TROUBLE"], &rows));
     for unknown in settings.providers.keys().filter(|name| !adapters().iter().any(|adapter| adapter.name() == *name)) {
         complain(&format!("note: there are settings for a provider `{unknown}`, which is not known"));
     }
+    Ok(())
+}
+
+/// What a fleet knows of keys and routes. A folder remembers nothing of the kind.
+async fn known(settings: &Settings) -> Result<Vec<(String, Condition)>, Failure> {
+    let Some(place) = settings.fleet()? else { return Ok(Vec::new()) };
+    let fleet = FleetStore::open(&place).await?;
+    let mut known = Vec::new();
+    for adapter in adapters() {
+        let of_it = fleet.store.conditions(adapter.name()).await.map_err(|error| fleet.failed(error))?;
+        known.extend(of_it.into_iter().map(|condition| (adapter.name().to_owned(), condition)));
+    }
+    Ok(known)
+}
+
+fn fitness(state: Fitness) -> &'static str {
+    match state {
+        Fitness::Healthy => "is well",
+        Fitness::Cooling => "was used too often",
+        Fitness::Exhausted => "has no quota",
+        Fitness::Invalid => "is refused",
+        Fitness::Open => "fails",
+        Fitness::Missing => "is not there",
+        Fitness::Disabled => "is out of use",
+    }
+}
+
+/// Asks providers whether their keys are good. A fleet hears of those that are.
+async fn test(settings: &Settings, only: Option<&str>, format: Format) -> Result<ExitCode, Failure> {
+    let providers = crate::accounts::providers(settings)?;
+    let accounts = providers.accounts();
+    if let Some(name) = only
+        && !accounts.iter().any(|account| account.adapter.name() == name)
+    {
+        return Err(Failure::usage(format!("the provider `{name}` has no key")).advice(format!(
+            "set DARKROOM__PROVIDERS__{}__KEYS; `darkroom providers list` lists the providers",
+            name.to_ascii_uppercase()
+        )));
+    }
+    let fleet = match settings.fleet()? {
+        Some(place) => Some(FleetStore::open(&place).await?),
+        None => None,
+    };
+    let mut results = Vec::new();
+    for account in accounts.iter().filter(|account| only.is_none_or(|name| account.adapter.name() == name)) {
+        for key in &account.keys {
+            let verdict = providers.check(account, key, Clock::system().now()).await;
+            let (provider, of) = (account.adapter.name(), format!("key/{}", key.fingerprint));
+            if let (Some(fleet), Ok(true)) = (&fleet, &verdict) {
+                fleet.store.forget_condition(provider, &of).await.map_err(|error| fleet.failed(error))?;
+            }
+            results.push((provider, key.fingerprint.clone(), verdict));
+        }
+    }
+    let said = |verdict: &Result<bool, StepError>| match verdict {
+        Ok(true) => "good".to_owned(),
+        Ok(false) => "can't be told without paying".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    match format {
+        Format::Json => {
+            let row = |(provider, key, verdict): &(&str, String, Result<bool, StepError>)| {
+                let good = match verdict {
+                    Ok(true) => Value::Bool(true),
+                    Ok(false) => Value::Null,
+                    Err(_) => Value::Bool(false),
+                };
+                json!({"provider": provider, "key": key, "good": good, "says": said(verdict)})
+            };
+            say_json(&json!({"data": results.iter().map(row).collect::<Vec<_>>(), "next_cursor": null}));
+        }
+        Format::Table if results.is_empty() => say("no provider has a key"),
+        Format::Table => {
+            let cells = |(provider, key, verdict): &(&str, String, Result<bool, StepError>)| {
+                vec![(*provider).to_owned(), key.clone(), said(verdict)]
+            };
+            say(&table(&["PROVIDER", "KEY", "SAYS"], &results.iter().map(cells).collect::<Vec<_>>()));
+        }
+    }
+    let is_bad = results.iter().any(|(_, _, verdict)| verdict.is_err());
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What a provider can do, in words.

@@ -518,8 +518,8 @@ impl<S: Store + Ledger> Caller<S> {
 
 /// What a call costs at most, as far as that is known beforehand.
 fn price(message: &StepMessage, candidate: &Candidate) -> Money {
-    let Some(price) = &candidate.route.price else { return Money::ZERO };
-    price.at_most(darkroom_proto::model::Price::units(price.per, &message.params))
+    let params = super::inputs::canonical(&message.op, &message.params);
+    candidate.route.estimate(&params).map_or(Money::ZERO, |(_, high)| high)
 }
 
 fn over_budget(text: String) -> StepError {
