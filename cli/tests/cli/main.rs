@@ -14,6 +14,7 @@ mod kill;
 mod looking;
 mod main_job;
 mod picture;
+mod providers;
 mod resuming;
 mod roles;
 mod surroundings;
