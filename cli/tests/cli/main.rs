@@ -15,6 +15,7 @@ mod links;
 mod looking;
 mod main_job;
 mod picture;
+mod providers;
 mod resuming;
 mod roles;
 mod surroundings;
