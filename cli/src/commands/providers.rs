@@ -47,11 +47,10 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<ExitCode, Failure
 
 async fn list(settings: &Settings, format: Format) -> Result<(), Failure> {
     let known = known(settings).await?;
-    let of = |name: &str| known.iter().filter(|(provider, _)| provider == name).map(|(_, condition)| condition);
     if format == Format::Json {
         let documents = adapters().iter().map(|adapter| {
             let mut document = provider(*adapter, settings);
-            document["conditions"] = of(adapter.name())
+            document["conditions"] = of(&known, adapter.name())
                 .map(|known| json!({"of": known.of, "state": known.state, "until": known.until.to_string(), "note": known.note}))
                 .collect();
             document
@@ -68,7 +67,7 @@ async fn list(settings: &Settings, format: Format) -> Result<(), Failure> {
         };
         let place =
             settings.base_url(name).unwrap_or_else(|| adapter.hosts().first().map_or("–", |host| host).to_owned());
-        let trouble: Vec<String> = of(name)
+        let trouble: Vec<String> = of(&known, name)
             .filter(|known| known.state != Fitness::Healthy)
             .map(|known| format!("{} {} until {}: {}", known.of, fitness(known.state), known.until, known.note))
             .collect();
@@ -80,6 +79,11 @@ async fn list(settings: &Settings, format: Format) -> Result<(), Failure> {
         complain(&format!("note: there are settings for a provider `{unknown}`, which is not known"));
     }
     Ok(())
+}
+
+/// What is known of one provider.
+fn of<'a>(known: &'a [(String, Condition)], name: &'a str) -> impl Iterator<Item = &'a Condition> {
+    known.iter().filter(move |(provider, _)| provider == name).map(|(_, condition)| condition)
 }
 
 /// What a fleet knows of keys and routes. A folder remembers nothing of the kind.
