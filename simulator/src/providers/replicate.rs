@@ -41,7 +41,7 @@ impl Provider for Replicate {
             ("POST", ["predictions"]) => {
                 let input = asked.json();
                 let version = input["version"].as_str().or(input["model"].as_str()).unwrap_or_default();
-                Route::submit(version)
+                Route::submit(model::endpoint(version))
             }
             ("POST", ["models" | "deployments", owner, name, "predictions"]) => {
                 Route::submit(format!("{owner}/{name}"))
