@@ -8,7 +8,6 @@ use crate::studio::Studio;
 use crate::webhook::{Notice, Occasion};
 use crate::world::World;
 use darkroom_proto::{Duration, Timestamp};
-use serde::Deserialize;
 use std::sync::Arc;
 
 /// One provider's wire format. A file of its own implements it; everything else is common to all.
@@ -97,8 +96,7 @@ pub(crate) struct Links {
 }
 
 /// The kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// Hands a job in.
     Submit,
@@ -115,9 +113,6 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) const ALL: [Class; 6] =
-        [Class::Submit, Class::Poll, Class::Cancel, Class::Upload, Class::Download, Class::Other];
-
     pub(crate) fn word(self) -> &'static str {
         match self {
             Class::Submit => "submit",
