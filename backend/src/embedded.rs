@@ -1,9 +1,14 @@
 //! The backend of one process: state in one transactional file, the queue in memory.
 
+mod calls;
+mod conditions;
 mod file;
 mod fleet;
 mod layout;
+mod ledger;
+mod limits;
 mod lines;
+mod purses;
 mod queue;
 mod reader;
 mod reads;

@@ -4,6 +4,15 @@
 //! settled. *Only the intent is fenced*: it is refused to whoever does not hold the step, and while an earlier call of the
 //! step is open. Facts are taken from anyone, because what happened at a provider has happened.
 
+mod days;
+mod facts;
+mod sightings;
+mod waits;
+
+pub(crate) use days::{day_name, day_of};
+pub(crate) use sightings::KEY_PREFIX;
+pub(crate) use waits::{slack, wait_for_place};
+
 use crate::{StoreError, Token};
 use darkroom_proto::{CallId, Duration, Money, RunId, StepError, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -31,6 +40,9 @@ pub struct Call {
     pub endpoint: String,
     /// With which key: its fingerprint, never the key.
     pub key: String,
+    /// The worker that sends it.
+    #[serde(default)]
+    pub worker: String,
     /// What it was expected to cost.
     pub price: Money,
     /// When it was written down, by the store's clock.
@@ -126,6 +138,8 @@ pub struct Intent {
     pub endpoint: String,
     /// With which key.
     pub key: String,
+    /// The worker that is going to send it.
+    pub worker: String,
     /// What it is expected to cost.
     pub price: Money,
     /// For how long the sender may begin to send it.
@@ -219,6 +233,7 @@ pub struct Noted {
 
 /// Whether a poll message has its turn.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is the usual answer, and taken apart at once")]
 pub enum Turn {
     /// It does; nobody else does.
     Taken(Noted),
@@ -242,7 +257,7 @@ pub struct Limit {
 /// Whether a call is let in by all its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It is; what it holds is given back by `leave`, or lapses.
+    /// It is; what it holds is given back by `give_back`, or lapses.
     Admitted,
     /// Not yet: it has a turn at this time, which lapses if it is not used.
     Later {
@@ -333,11 +348,12 @@ pub enum Fitness {
 /// Something that was seen of a key or a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
-    /// A call went well: it is healthy.
+    /// A call went well: it is healthy, unless somebody took it out of use and that time has not run out.
     Good,
     /// A call failed at the provider's side; counts for the circuit breaker.
     Failure,
-    /// It is in this state for as long; twice as long each further time, up to `max`.
+    /// It is in this state for as long; twice as long each further time, up to `max`. What is seen before the last time has
+    /// run out is the same time still: many see one outage.
     Bad {
         /// The state.
         state: Fitness,
@@ -358,11 +374,20 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// lost.
     fn epoch(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
 
+    /// A secret of this store that never changes, made when it is first asked for: what makes the URLs of webhooks hard to
+    /// guess. 32 hex digits or more.
+    fn secret(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
+
     /// Writes down that a call is going to be made, if it may be.
     fn intent(&self, intent: &Intent) -> impl Future<Output = Result<Intended, StoreError>> + Send;
 
-    /// Notes what happened to a call; nothing, if the ledger does not know it. The first handle and the first fact that
-    /// closes a call stay; a handle that differs is kept as the second one, and cost is always added.
+    /// Notes what happened to a call; nothing, if the ledger does not know it.
+    ///
+    /// - The first handle stays. One that differs is kept as the second one, and tells of a duplicate.
+    /// - The first end stays; [`Fact::Held`] is none, it waits for another. Of later ends only a cost counts that is known
+    ///   and higher.
+    /// - A handle that comes after the end opens nothing again. It is kept, and tells of a possible duplicate where another
+    ///   call may have been made since.
     fn note(
         &self,
         run: RunId,
@@ -373,7 +398,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Puts a call back that the store has lost, from what a poll message carries. One that is there stays.
     fn restore(&self, run: RunId, call: &Call) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes turn `turn` of a call, once, and says when the next one is due.
+    /// Takes turn `turn` of a call, once, and says when the next one is due. Turns may be left out, and none is taken before
+    /// there is a handle or after the end.
     fn turn(
         &self,
         run: RunId,
@@ -390,6 +416,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     fn flag_cancelled(&self, run: RunId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Lets a call in by all of `limits`, or by none; what it is given lapses after `hold` unless it is asked for again.
+    ///
+    /// Places go to those who wait in the order in which they came. Whoever a rate refuses has a turn, and is counted when
+    /// it is given. Turns and places in the queue are kept for 2 s or a tenth of `hold` beyond the time that was said.
     fn admit(
         &self,
         call: &CallId,
@@ -398,7 +427,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Admission, StoreError>> + Send;
 
     /// Gives back what a call holds of these limits, and the turns that it has.
-    fn leave(&self, call: &CallId, limits: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn give_back(&self, call: &CallId, limits: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Sets the price of a call aside in all of `purses`, or in none, for `hold`. A call that has a reservation keeps it.
     fn reserve(
@@ -440,6 +469,15 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         provider: &str,
         fingerprints: &[String],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps what webhooks of a provider are checked with.
+    fn keep_trust(&self, provider: &str, trust: &Value) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What webhooks of a provider are checked with, if anybody has fetched it.
+    fn trust(&self, provider: &str) -> impl Future<Output = Result<Option<Value>, StoreError>> + Send;
+
+    /// The fingerprints of the keys that are configured, as they were announced last, sorted.
+    fn keys(&self, provider: &str) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
     /// Rises whenever a key or a route got better: a quota is back, a key was replaced.
     fn relief(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -1,6 +1,6 @@
 //! How large values may be (invariant I7).
 
-use crate::{Command, Commit, Definition, NewRun, RunSummary, StoreError};
+use crate::{Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError};
 
 /// The state of a run: counters and cursors, a few hundred bytes in practice.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -22,6 +22,10 @@ const COMMAND_BYTES_MAX: usize = 1 << 20;
 const COMMAND_KEY_BYTES_MAX: usize = 512;
 /// The record of a saved file: outputs of its step and its path.
 const SAVED_BYTES_MAX: usize = 1 << 20;
+/// The texts of a call: what is called, the handles of its job, why it came to nothing.
+const CALL_BYTES_MAX: usize = 256 << 10;
+/// The names of everything that limits one call.
+const LEDGER_NAMES_BYTES_MAX: usize = 16 << 10;
 
 /// Refuses what is over its limit.
 fn check(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), StoreError> {
@@ -75,4 +79,37 @@ fn check_state(summary: &RunSummary, head: &[u8], outbox: &[u8], events: &[Vec<u
 fn check_field(name: &str, value: &[u8]) -> Result<(), StoreError> {
     check("the name of a field", name.len(), FIELD_NAME_BYTES_MAX)?;
     check("a field of a run", value.len(), FIELD_BYTES_MAX)
+}
+
+/// Refuses an intent that is too large.
+pub(crate) fn check_intent(intent: &Intent) -> Result<(), StoreError> {
+    let names = [&intent.model, &intent.provider, &intent.endpoint, &intent.key];
+    check("a call", names.iter().map(|name| name.len()).sum(), CALL_BYTES_MAX)
+}
+
+/// Refuses a fact that is too large.
+pub(crate) fn check_fact(fact: &Fact) -> Result<(), StoreError> {
+    let bytes = match fact {
+        Fact::Submitted { handle, .. } => handle.to_string().len(),
+        Fact::Rejected { error } | Fact::Failed { error, .. } => {
+            error.message.len() + error.advice.len() + error.code.len()
+        }
+        Fact::Settled { .. } | Fact::Cancelled { .. } | Fact::Released { .. } | Fact::Held { .. } => 0,
+    };
+    check("what is told of a call", bytes, CALL_BYTES_MAX)
+}
+
+/// Refuses a call that is too large.
+pub(crate) fn check_call(call: &Call) -> Result<(), StoreError> {
+    let names = [&call.model, &call.provider, &call.endpoint, &call.key];
+    let handles = [&call.handle, &call.second_handle];
+    let bytes = names.iter().map(|name| name.len()).sum::<usize>()
+        + handles.into_iter().flatten().map(|handle| handle.to_string().len()).sum::<usize>();
+    check("a call", bytes, 2 * CALL_BYTES_MAX)
+}
+
+/// Refuses too many or too long names of limits, purses, keys or routes.
+pub(crate) fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), StoreError> {
+    let bytes = names.into_iter().map(|name| name.len() + 1).sum();
+    check("the names of what limits a call", bytes, LEDGER_NAMES_BYTES_MAX)
 }

@@ -1,11 +1,17 @@
 //! The backend of a fleet, as far as state goes: [`RedisStore`].
 
+mod calls;
+mod conditions;
 mod connection;
 mod encoding;
+mod epoch;
 mod fleet;
 mod index;
 mod keys;
+mod ledger;
+mod limits;
 mod ownership;
+mod purse;
 mod reads;
 mod reply;
 mod scripts;

@@ -1,6 +1,6 @@
 //! The seam to what is kept: runs, their events, definitions, the inbox, and who owns which shard.
 
-use darkroom_proto::{Artifact, RunId, RunStatus, Sha256, StepPath, Timestamp};
+use darkroom_proto::{Artifact, Money, RunId, RunStatus, Sha256, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -75,6 +75,13 @@ pub struct RunSummary {
     pub step: Option<String>,
     /// Why it failed: class and message.
     pub error: Option<darkroom_proto::StepError>,
+    /// What it has cost so far.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub spent: Money,
+}
+
+fn is_nothing(amount: &Money) -> bool {
+    *amount == Money::ZERO
 }
 
 /// One change of one run: all of it happens, or nothing.

@@ -6,7 +6,7 @@ use crate::workflow_file::WorkflowFile;
 use darkroom_backend::Clock;
 use darkroom_engine::plan::Work;
 use darkroom_engine::{OnError, Only, Spec};
-use darkroom_proto::Map;
+use darkroom_proto::{Map, Money};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run is to do: shared by `run`, `plan` and `submit`.
@@ -102,6 +102,7 @@ impl Asked {
             filename: self.filename.clone(),
             only: self.only(file)?,
             on_error: self.on_error,
+            estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
         })

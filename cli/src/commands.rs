@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod outputs;
 pub(crate) mod plan;
+pub(crate) mod providers;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod setup;

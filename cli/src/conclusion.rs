@@ -6,7 +6,7 @@ use crate::output::{Format, complain, say, span};
 use crate::settings::Settings;
 use darkroom_coordinator::Stored;
 use darkroom_engine::run_document;
-use darkroom_proto::{RunStatus, Saved, StepStatus, Timestamp};
+use darkroom_proto::{Money, RunStatus, Saved, StepStatus, Timestamp};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -43,8 +43,12 @@ pub(crate) fn conclude(
     }
     let statistics = Statistics::of(stored);
     let took = run.head.finished_at.unwrap_or(run.head.updated_at).since(began);
+    let spent = match run.head.spent {
+        Money::ZERO => String::new(),
+        spent => format!(" · {spent}"),
+    };
     let line = format!(
-        "completed {} · skipped {} · failed {} · {} · {} {id}",
+        "completed {} · skipped {} · failed {} · {}{spent} · {} {id}",
         statistics.completed,
         statistics.skipped,
         statistics.failed,
@@ -54,6 +58,13 @@ pub(crate) fn conclude(
     match format {
         Format::Table => say(&line),
         Format::Json => complain(&line),
+    }
+    if run.head.possible_duplicates > 0 {
+        complain(&format!(
+            "{} of its calls may have been paid twice: darkroom show {}",
+            run.head.possible_duplicates,
+            id.short()
+        ));
     }
     if let Some(failure) = &run.head.failure {
         complain("");

@@ -1,5 +1,6 @@
 //! The `darkroom` command: one binary that runs workflows and looks at them.
 
+mod accounts;
 mod asked;
 mod commands;
 mod conclusion;
@@ -14,9 +15,12 @@ mod folder;
 mod given;
 mod handing;
 mod interrupt;
+mod links;
 mod log;
 mod masked;
 mod metric;
+mod models_file;
+mod offer;
 mod output;
 mod progress;
 mod role;
@@ -28,8 +32,8 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, resume, run, setup, show, simulator,
-    submit, tail, validate, version, worker, workflows,
+    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, providers, resume, run, setup, show,
+    simulator, submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -67,6 +71,7 @@ enum Command {
     Worker(worker::Args),
     Simulator(simulator::Args),
     Workflows(workflows::Args),
+    Providers(providers::Args),
     Bench(bench::Args),
     Config(config_show::Args),
     Explain(explain::Args),
@@ -96,10 +101,14 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let format = cli.output;
+    if !matches!(cli.command, Command::Version(_) | Command::Config(_)) {
+        models_file::register()?;
+    }
     match cli.command {
         // These need neither state nor threads, and answer at once.
         Command::Validate(args) => return validate::run(args, format),
         Command::Workflows(args) => return workflows::run(args, format),
+        Command::Providers(args) => return providers::run(&args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
         Command::Version(args) => return version::run(args, format),
@@ -128,6 +137,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
             | Command::Workflows(_)
+            | Command::Providers(_)
             | Command::Config(_)
             | Command::Explain(_)
             | Command::Version(_)

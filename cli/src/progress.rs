@@ -3,7 +3,7 @@
 use crate::output::{complain, span};
 use darkroom_coordinator::News;
 use darkroom_engine::plan::{Plan, Work};
-use darkroom_engine::{Happened, What};
+use darkroom_engine::{CYCLES_MAX, Happened, What};
 use darkroom_proto::{ItemsDocument, StepPath, StepStatus, Timestamp};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -88,6 +88,13 @@ impl Progress {
             What::StepRetrying { step, attempt, again_at, error } => {
                 let wait = span(again_at.since(happened.at));
                 self.line(&format!("      {step}  attempt {attempt} failed, again in {wait}: {error}"));
+            }
+            What::StepWaiting { step, reason } => self.line(&format!("      {step}  waits for {reason}")),
+            What::StepParked { step, error, again_at, cycle } => {
+                let wait = span(again_at.since(happened.at));
+                self.line(&format!(
+                    "      {step}  parked: {error}; looked at again in {wait} (cycle {cycle} of {CYCLES_MAX})"
+                ));
             }
             What::StepFailed { step, error, tolerated, .. } => {
                 self.started.remove(step);

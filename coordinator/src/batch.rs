@@ -7,7 +7,8 @@ use crate::record::{RecordError, decode_run, encode_event, encode_head, step_fie
 use crate::runs::Live;
 use crate::service::{AGAIN_AFTER, Coordinator, CoordinatorError, News, is_passing};
 use darkroom_backend::{
-    Commit, Committed, Delivery, Epoch, Lane, Publication, Queue, SavedRecord, Shard, ShardMessage, Store, StoreError,
+    CANCEL_FIELD, Commit, Committed, Delivery, Epoch, Lane, Ledger, Publication, Queue, SavedRecord, Shard,
+    ShardMessage, Store, StoreError, void_field,
 };
 use darkroom_engine::{Change, Effect, Event, advance, break_off};
 use darkroom_proto::{ErrorClass, RunId, StepError, Timestamp};
@@ -43,7 +44,7 @@ struct Wanted {
     changes: Vec<(RunId, Change)>,
 }
 
-impl<S: Store, Q: Queue> Coordinator<S, Q> {
+impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     /// Deals with what was delivered, and with what this process told itself.
     pub(crate) async fn batch(&mut self, deliveries: Vec<Q::Shard>) -> Result<(), CoordinatorError> {
         metrics::counter!("darkroom_coordinator_batches_total").increment(1);
@@ -247,6 +248,8 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             let Some(mut live) = self.take(id).await? else { return Ok(None) };
             self.note_reports(&live, &input.events);
             live.run.make_room(self.slots);
+            live.run.recheck(self.recheck_every);
+            live.run.store_lives(self.store_epoch.as_ref());
             let events = input.events.clone();
             let stale = live.run.head.stale_reports;
             let advanced = catch_unwind(AssertUnwindSafe(|| {
@@ -271,6 +274,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             if ignored > 0 {
                 metrics::counter!("darkroom_coordinator_stale_reports_total").increment(u64::from(ignored));
             }
+            self.note_parked(&live.run);
             let commit = if change.is_empty() && input.commands.is_empty() {
                 None
             } else {
@@ -299,7 +303,12 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
     fn commit_of(&mut self, live: &Live, change: &Change, input: &Inputs) -> Result<Commit, RecordError> {
         self.commit_id += 1;
         let run = &live.run;
-        let fields = change.steps.iter().map(|path| step_field(run, path)).collect::<Result<Vec<_>, _>>()?;
+        let mut fields = change.steps.iter().map(|path| step_field(run, path)).collect::<Result<Vec<_>, _>>()?;
+        fields.extend(change.voided.iter().map(|(step, generation)| (void_field(step, *generation), yes())));
+        if input.events.iter().any(|event| matches!(event, Event::Cancel { .. } | Event::Resume { .. })) {
+            // Whoever cancels sets it at once; what the run makes of its commands has the last word.
+            fields.push((CANCEL_FIELD.to_owned(), run.head.cancelled.as_ref().and_then(|_| yes())));
+        }
         let scope = darkroom_engine::saved_scope(&run.spec);
         let saved = change.saved.iter().filter_map(|(key, path)| {
             let step = run.step(path)?;
@@ -323,7 +332,8 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             fields,
             events: change.events.iter().map(encode_event).collect::<Result<Vec<_>, _>>()?,
             outbox: outbox.map(|outbox| outbox.encode()).transpose()?.unwrap_or_default(),
-            due: run.due().filter(|_| self.queue.durable()),
+            // What a queue in memory holds is not lost while anybody looks; only what is parked has to be looked at.
+            due: run.due().filter(|_| self.queue.durable() || run.has_parked()),
             commands: input.commands.clone(),
             saved: saved.collect(),
         })
@@ -362,6 +372,11 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             self.runs.forget(id);
         }
     }
+}
+
+/// What is in a field that is there or not.
+fn yes() -> Option<Vec<u8>> {
+    Some(b"1".to_vec())
 }
 
 /// How each commit of a shard went, or why none was tried.

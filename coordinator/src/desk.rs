@@ -4,8 +4,8 @@ use crate::command::RunCommand;
 use crate::plans::{PlanError, Plans, compile_definition};
 use crate::record::{RecordError, decode_run, encode_head, spec_field, summary};
 use darkroom_backend::{
-    Command, Created, Definition, NewRun, Publication, Queue, QueueError, Shard, ShardMessage, Store, StoreError,
-    StoredRun,
+    Command, Created, Definition, Ledger, NewRun, Publication, Queue, QueueError, Shard, ShardMessage, Store,
+    StoreError, StoredRun,
 };
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Run, Spec};
@@ -65,7 +65,7 @@ pub(crate) fn fingerprint(spec: &Spec) -> Sha256 {
     Sha256::of(same.to_string().as_bytes())
 }
 
-impl<S: Store, Q: Queue> Desk<S, Q> {
+impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
     /// A desk for the runs of a store, in so many shards.
     pub fn new(store: S, queue: Q, plans: Arc<Plans<S>>, shards: u16) -> Desk<S, Q> {
         Desk { store, queue, plans, shards }
@@ -111,6 +111,10 @@ impl<S: Store, Q: Queue> Desk<S, Q> {
 
     /// Puts a command into the inbox and nudges whoever owns the run.
     pub async fn command(&self, run: RunId, key: &str, command: &RunCommand) -> Result<(), DeskError> {
+        if let RunCommand::Cancel { .. } = command {
+            // Nothing more is paid from now on, however long it takes until the run hears of it.
+            self.store.flag_cancelled(run).await?;
+        }
         self.store.post(&Command { key: key.to_owned(), run, body: command.encode() }).await?;
         let shard = Shard(run.shard(self.shards));
         self.queue.publish(vec![Publication::Shard { shard, message: ShardMessage::Nudge { run } }]).await?;

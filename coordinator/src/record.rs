@@ -97,5 +97,49 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         fingerprint,
         step: failure.map(|failure| failure.path.to_string()),
         error: failure.map(|failure| failure.error.clone()),
+        spent: run.head.spent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use darkroom_backend::{CANCEL_FIELD, void_field};
+    use darkroom_engine::State;
+    use darkroom_proto::{Map, Money, Timestamp};
+
+    #[test]
+    fn what_the_ledger_keeps_with_a_run_is_no_part_of_its_state() {
+        let (path, at) = (StepPath::top("edit"), Timestamp(1_800_000_000_000));
+        let spec = Spec {
+            workflow: "paid".into(),
+            definition: Sha256::of(b"paid"),
+            inputs: Map::new(),
+            created_at: at,
+            artifacts_url: String::new(),
+            out: None,
+            filename: None,
+            only: None,
+            on_error: None,
+            existing: Default::default(),
+            estimated: Money::ZERO,
+            saved: BTreeMap::new(),
+        };
+        let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
+        run.head.spent = Money(40_000);
+        let step: Step = serde_json::from_value(serde_json::json!({
+            "state": {"waiting": {"submitted": true, "until": at}}, "generation": 1, "attempt": 1, "started_at": at,
+        }))
+        .unwrap();
+        let mut fields = vec![spec_field(&spec).unwrap()];
+        fields.push((format!("{STEP_PREFIX}{path}"), encode("step", &step).unwrap()));
+        fields.push((CANCEL_FIELD.to_owned(), b"1".to_vec()));
+        fields.push((void_field(&path, 1), b"1".to_vec()));
+        let (summary, head) = (summary(&run, Sha256::of(b"same")), encode_head(&run.head).unwrap());
+        let stored = StoredRun { version: 1, summary, head, fields, outbox: Vec::new() };
+        assert_eq!(stored.summary.spent, Money(40_000));
+        let read = decode_run(run.id, &stored).unwrap();
+        assert_eq!(read.head, run.head);
+        assert_eq!(read.step(&path).map(|step| step.state), Some(State::Waiting { submitted: true, until: at }));
     }
 }

@@ -12,8 +12,8 @@ use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
 use crate::record::RecordError;
 use crate::runs::Runs;
-use darkroom_backend::{Epoch, Publication, Queue, QueueError, Shard, Store, StoreError};
-use darkroom_engine::{Event, Happened};
+use darkroom_backend::{Epoch, Ledger, Publication, Queue, QueueError, Shard, Store, StoreError};
+use darkroom_engine::{Event, Happened, RECHECK_EVERY};
 use darkroom_proto::{RunId, RunStatus, StepPath, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -90,6 +90,16 @@ pub struct Coordinator<S: Store, Q: Queue> {
     looks: u32,
     /// How many slots the workers of the widest pool have together.
     pub(crate) slots: u32,
+    /// How often steps are checked whose fast retries are spent.
+    pub(crate) recheck_every: darkroom_proto::Duration,
+    /// The runs that have such steps, as far as they were seen here.
+    pub(crate) parked: BTreeSet<RunId>,
+    /// How often a key or a route had got better when the runs that wait for it were looked at.
+    pub(crate) relief: Option<u64>,
+    /// The keys of the providers that parked steps wait for, as they were then.
+    pub(crate) keys: BTreeMap<&'static str, Vec<String>>,
+    /// In which life the store is, as far as it said so.
+    pub(crate) store_epoch: Option<Arc<str>>,
     /// Where it ends itself, in tests.
     pub(crate) failpoint: Option<Failpoint>,
 }
@@ -136,7 +146,7 @@ pub(crate) fn is_passing(error: &StoreError) -> bool {
     }
 }
 
-impl<S: Store, Q: Queue> Coordinator<S, Q> {
+impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     /// The only coordinator of a store with one shard, that calls itself `owner`.
     pub fn new(store: S, queue: Q, plans: Arc<Plans<S>>, owner: String) -> Coordinator<S, Q> {
         Coordinator {
@@ -162,6 +172,11 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             reported: BTreeMap::new(),
             looks: 0,
             slots: 0,
+            recheck_every: RECHECK_EVERY,
+            parked: BTreeSet::new(),
+            relief: None,
+            keys: BTreeMap::new(),
+            store_epoch: None,
             failpoint: None,
         }
     }
@@ -183,6 +198,11 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
             begun.entry(run).or_default().insert(step);
         }
         Coordinator { begun, ..self }
+    }
+
+    /// Sets how often steps are checked whose fast retries are spent.
+    pub fn rechecking(self, every: darkroom_proto::Duration) -> Coordinator<S, Q> {
+        Coordinator { recheck_every: every, ..self }
     }
 
     /// Ends the process at this point, as a crash would: a setting of tests.
@@ -213,6 +233,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
                 Err(error) => return Err(error.into()),
             }
         };
+        self.learn_epoch().await;
         let (keeper, mut ownership) = Keeper::new(self.store.clone(), self.owner.clone(), self.shards);
         let keeper_stop = CancellationToken::new();
         let mut keepers = JoinSet::new();
@@ -251,7 +272,8 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
                         continue;
                     }
                     // Without shards there is nothing to look at, and a store that is away must not keep this from saying so.
-                    _ = looks.tick(), if self.queue.durable() && !shards.is_empty() => {
+                    // What a queue in memory holds can't be lost: there only parked steps have to be looked at.
+                    _ = looks.tick(), if (self.queue.durable() || !self.parked.is_empty()) && !shards.is_empty() => {
                         unless_lost(ownership, self.tenures.clone(), self.look()).await;
                         continue;
                     }
@@ -343,6 +365,8 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
 
     /// Finds what the last owner of a shard left undone.
     async fn take_over(&mut self, shard: Shard) -> Result<(), CoordinatorError> {
+        // What got better before is not known to have been acted on.
+        self.relief = None;
         let mut own = Vec::new();
         if !self.queue.durable() {
             let active = self.store.active(shard).await?;
@@ -389,6 +413,7 @@ impl<S: Store, Q: Queue> Coordinator<S, Q> {
         self.tenures.remove(&shard);
         self.performed.remove(&shard);
         self.runs.retain(|run| Shard(run.shard(shards)) != shard);
+        self.parked.retain(|run| Shard(run.shard(shards)) != shard);
         self.own.retain(|(run, _)| Shard(run.shard(shards)) != shard);
     }
 

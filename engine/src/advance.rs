@@ -2,12 +2,13 @@
 
 use crate::change::{Change, Event, Happened, What};
 use crate::expr::holds;
+use crate::lost::is_under_way;
 use crate::plan::{Body, Node, NodeIndex, Plan, Work};
 use crate::retry::jittered;
 use crate::reuse::{self, Fate};
 use crate::run::{Failure, Fan, Frame, QUICK, Run, Skipped, State, Step, WINDOW_MAX, WINDOW_MIN};
 use crate::scope::{RunScope, passed_on, value_error};
-use darkroom_proto::{Map, Outcome, Report, RunStatus, StepError, StepPath, Succeeded, Timestamp};
+use darkroom_proto::{Map, Money, Outcome, Report, RunStatus, StepCost, StepError, StepPath, Succeeded, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
 
 /// How many steps and instances one call begins at most; then it asks to be continued, so that one wide run does not
@@ -20,10 +21,12 @@ const WORK_BUDGET: u32 = 256;
 /// anew, or the run is over) changes nothing. The same events at the same times give the same run.
 pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Change {
     let now = now.max(run.head.updated_at);
-    let mut turn = Turn { plan, run, now, change: Change::default(), budget: WORK_BUDGET, reached: VecDeque::new() };
+    let mut turn = turn(plan, run, now);
     if !turn.run.listens_to(&event) {
-        if matches!(event, Event::Report(_)) {
+        if let Event::Report(report) = event {
             turn.run.head.stale_reports += 1;
+            // What was paid is paid, also after the run has ended.
+            turn.book(&report);
         }
         return turn.change;
     }
@@ -35,12 +38,18 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::Continue => {}
         Event::QueueLost { begun } => turn.publish_again(&begun),
         Event::Unperformed { steps } => turn.perform_again(&steps),
-        Event::Looked { lost } => turn.looked(&lost),
+        Event::Looked { lost, ready } => turn.looked(&lost, &ready),
         Event::Resume { from } => turn.resume(from),
         Event::Cancel { reason } => turn.cancel(reason),
     }
     turn.pump();
+    turn.derive_status();
     turn.change
+}
+
+/// A turn in which nothing has happened yet.
+pub(crate) fn turn<'a>(plan: &'a Plan, run: &'a mut Run, now: Timestamp) -> Turn<'a> {
+    Turn { plan, run, now, change: Change::default(), budget: WORK_BUDGET, reached: VecDeque::new() }
 }
 
 /// Ends a run that can't be advanced, because doing so panics. What was under way in it is cancelled, so that a resume
@@ -49,10 +58,19 @@ pub fn break_off(run: &mut Run, error: StepError, now: Timestamp) -> Change {
     let now = now.max(run.head.updated_at);
     let path = StepPath::top("run");
     let mut cancelled = BTreeSet::new();
+    let mut voided = BTreeSet::new();
     for (path, step) in run.steps.iter_mut().filter(|(_, step)| !step.state.ended()) {
+        if step.attempt > 0 {
+            voided.insert((path.clone(), step.generation));
+        }
+        if let State::Waiting { submitted: true, .. } = step.state {
+            // Nobody waits for the job any more, and a resume pays for another one.
+            step.cost.possible_duplicates += 1;
+            run.head.possible_duplicates += 1;
+        }
         step.state = State::Cancelled;
         step.finished_at = Some(now);
-        step.watch = None;
+        step.forget_way();
         if let Some(fan) = &mut step.fan {
             fan.stopped = true;
             fan.open = 0;
@@ -66,7 +84,7 @@ pub fn break_off(run: &mut Run, error: StepError, now: Timestamp) -> Change {
     run.head.status = RunStatus::Failed;
     run.head.failure = Some(Failure { path: path.clone(), number: 0, error: error.clone() });
     let events = vec![Happened { at: now, what: What::RunFailed { step: path, error } }];
-    Change { steps: cancelled, events, ..Change::default() }
+    Change { steps: cancelled, events, voided, ..Change::default() }
 }
 
 /// One call of `advance`.
@@ -181,18 +199,53 @@ impl Turn<'_> {
             key: None,
             fan: None,
             watch: None,
+            waiting: None,
+            parking: None,
+            cost: StepCost::default(),
+            epoch: None,
         }
     }
 
     pub(crate) fn put(&mut self, path: StepPath, step: Step) {
         self.change.steps.insert(path.clone());
-        self.run.steps.insert(path, step);
+        let state = step.state;
+        let before = self.run.steps.insert(path, step).map(|before| before.state);
+        self.run.tally.moved(before, Some(state));
     }
 
     pub(crate) fn change_step(&mut self, path: &StepPath, change: impl FnOnce(&mut Step)) {
         if let Some(step) = self.run.steps.get_mut(path) {
+            let before = step.state;
             change(step);
+            self.run.tally.moved(Some(before), Some(step.state));
             self.change.steps.insert(path.clone());
+        }
+    }
+
+    /// Forgets a step: it is pending again, and nothing is paid any more for what it was.
+    pub(crate) fn forget(&mut self, path: &StepPath) {
+        self.void(path);
+        if let Some(gone) = self.run.steps.remove(path) {
+            self.run.tally.moved(Some(gone.state), None);
+        }
+        self.change.steps.insert(path.clone());
+    }
+
+    /// Nothing is paid any more for a step in its generation: a message about it may still be on its way.
+    pub(crate) fn void(&mut self, path: &StepPath) {
+        let Some(step) = self.run.step(path).filter(|step| step.attempt > 0) else { return };
+        let generation = step.generation;
+        let call = self.plan.locate(path).and_then(|place| self.plan.call_at(&place));
+        if call.is_some_and(|(_, call)| call.op.calls_a_provider()) {
+            self.change.voided.insert((path.clone(), generation));
+        }
+    }
+
+    /// The status of a run that goes on, from what its steps are at.
+    fn derive_status(&mut self) {
+        let status = self.run.head.status;
+        if status != RunStatus::Pending && !status.is_terminal() {
+            self.run.head.status = self.run.tally.status(self.change.more);
         }
     }
 
@@ -280,11 +333,12 @@ impl Turn<'_> {
     }
 
     fn report(&mut self, report: Report) {
+        self.book(&report);
         let open = self.run.step(&report.path).is_some_and(|step| {
-            // A success of any attempt of the current generation is taken; of failures only the latest attempt's.
-            let current = step.generation == report.generation
-                && (step.attempt == report.attempt || matches!(report.outcome, Outcome::Succeeded(_)));
-            current && matches!(step.state, State::Dispatched | State::Retrying { .. })
+            let is_latest = step.attempt == report.attempt && is_under_way(step);
+            // A success of any attempt of the current generation is taken; of all else only the latest attempt's.
+            let is_success = matches!(report.outcome, Outcome::Succeeded(_));
+            step.generation == report.generation && (is_latest || is_success && step.is_open())
         });
         if !open {
             self.run.head.stale_reports += 1;
@@ -294,8 +348,27 @@ impl Turn<'_> {
         match report.outcome {
             Outcome::Succeeded(succeeded) => self.succeed(&report.path, succeeded),
             Outcome::Failed(error) => self.fail_attempt(&report.path, error),
-            Outcome::Waiting(_) => {}
+            Outcome::Waiting(waiting) => self.wait(&report.path, waiting),
         }
+    }
+
+    /// Books what a step has cost, once: reports repeat, and overtake each other.
+    fn book(&mut self, report: &Report) {
+        let known = match self.run.step(&report.path) {
+            Some(step) if step.generation == report.generation => step.cost,
+            _ => return,
+        };
+        let cost = StepCost {
+            spent: known.spent.max(report.cost.spent),
+            possible_duplicates: known.possible_duplicates.max(report.cost.possible_duplicates),
+        };
+        if cost == known {
+            return;
+        }
+        let head = &mut self.run.head;
+        head.spent = head.spent.plus(Money(cost.spent.0 - known.spent.0));
+        head.possible_duplicates += cost.possible_duplicates - known.possible_duplicates;
+        self.change_step(&report.path, |step| step.cost = cost);
     }
 
     pub(crate) fn leave_window(&mut self, path: &StepPath) {
@@ -314,20 +387,30 @@ impl Turn<'_> {
 
     fn succeed(&mut self, path: &StepPath, succeeded: Succeeded) {
         let (now, saved_path) = (self.now, succeeded.saved.as_ref().map(|saved| saved.path.clone()));
+        if self.run.step(path).is_some_and(|step| step.state == State::Ready) {
+            // It was about to be tried again.
+            self.run.ready.retain(|ready| ready != path);
+        }
         self.change_step(path, |step| {
             step.state = State::Completed;
             step.finished_at = Some(now);
             step.outputs = succeeded.outputs;
             step.saved = succeeded.saved;
             step.error = None;
-            step.watch = None;
+            step.forget_way();
         });
         let Some(step) = self.run.step(path) else { return };
-        let attempts = step.attempt;
+        let (attempts, cost) = (step.attempt, step.cost);
         if let (Some(key), Some(_)) = (step.key, &step.saved) {
             self.change.saved.push((key, path.clone()));
         }
-        self.happened(What::StepCompleted { step: path.clone(), attempts, saved: saved_path, notes: succeeded.notes });
+        self.happened(What::StepCompleted {
+            step: path.clone(),
+            attempts,
+            saved: saved_path,
+            notes: succeeded.notes,
+            cost,
+        });
         self.ended(path);
     }
 
@@ -337,8 +420,13 @@ impl Turn<'_> {
         let plan = self.plan;
         let Some((_, call)) = plan.call_at(&place) else { return };
         let attempt = self.run.step(path).map_or(1, |step| step.attempt);
-        let wait = call.retry.next(attempt, &error).filter(|_| !self.is_abandoned(path));
-        let Some(wait) = wait else { return self.fail(path, error) };
+        if self.is_abandoned(path) {
+            return self.fail(path, error);
+        }
+        if self.is_to_be_parked(path, call, attempt, &error) {
+            return self.park(path, &place, error);
+        }
+        let Some(wait) = call.retry.next(attempt, &error) else { return self.fail(path, error) };
         // Never sooner than the other side asked for.
         let wait = jittered(wait, self.run.id, path, attempt).max(error.retry_after.unwrap_or_default());
         let again_at = self.now.after(wait);
@@ -349,7 +437,7 @@ impl Turn<'_> {
                     step.state = State::Retrying { at: again_at };
                     step.attempt = attempt + 1;
                     step.error = Some(stored);
-                    step.watch = None;
+                    step.forget_way();
                 });
                 self.happened(What::StepRetrying { step: path.clone(), attempt, again_at, error });
                 self.publish(&place, Some(wait), next);

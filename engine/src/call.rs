@@ -16,23 +16,27 @@ pub(crate) struct Attempt {
     pub(crate) message: Box<StepMessage>,
     /// The key under which what it saves is found again.
     pub(crate) key: Option<Sha256>,
+    /// Whether it may be paid for.
+    pub(crate) calls_a_provider: bool,
 }
 
 impl Turn<'_> {
-    /// Publishes the first attempt of a ready step, or fails it when its parameters have no value.
+    /// Publishes the next attempt of a ready step, or fails it when its parameters have no value.
     pub(crate) fn dispatch(&mut self, path: &StepPath) {
-        let Some(place) = self.plan.locate(path) else { return };
-        match self.attempt(path, &place, 1) {
+        let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
+        // One that was parked has had attempts before.
+        let number = step.attempt + 1;
+        match self.attempt(path, &place, number) {
             Ok(attempt) => {
                 self.run.head.in_flight += 1;
                 let (now, key) = (self.now, attempt.key);
                 self.change_step(path, |step| {
                     step.state = State::Dispatched;
-                    step.attempt = 1;
+                    step.attempt = number;
                     step.started_at = now;
                     step.key = key;
                 });
-                self.happened(What::StepDispatched { step: path.clone(), attempt: 1 });
+                self.happened(What::StepDispatched { step: path.clone(), attempt: number });
                 self.publish(&place, None, attempt);
             }
             Err(error) => self.fail(path, error),
@@ -42,7 +46,13 @@ impl Turn<'_> {
     pub(crate) fn publish(&mut self, place: &Place, delay: Option<Duration>, attempt: Attempt) {
         let batch = place.stands_behind();
         self.watch(&attempt.message.path, self.now.after(delay.unwrap_or_default()));
-        let (pool, message) = (attempt.pool.to_owned(), attempt.message);
+        let (pool, mut message) = (attempt.pool.to_owned(), attempt.message);
+        if attempt.calls_a_provider {
+            // Of a message that is sent again: when it was sent first. What came of it may be lost with that life of the store.
+            let epoch = self.run.epoch.as_deref().map(str::to_owned);
+            self.change_step(&message.path, |step| step.epoch = step.epoch.take().or(epoch));
+            message.epoch = self.run.step(&message.path).and_then(|step| step.epoch.clone());
+        }
         self.change.effects.push(Effect::Dispatch { pool, batch, delay, message });
     }
 
@@ -59,6 +69,7 @@ impl Turn<'_> {
         let params = parameters(&scope, call)?;
         let save = save_target(&scope, call, &params)?;
         let key = reuse::key(&scope, node);
+        let calls_a_provider = call.op.calls_a_provider();
         let message = StepMessage {
             run: self.run.id,
             path: path.clone(),
@@ -69,12 +80,12 @@ impl Turn<'_> {
             timeout: call.timeout,
             save,
             provenance: Provenance { workflow: self.run.spec.workflow.clone(), definition: self.run.spec.definition },
-            budget: None,
+            budget: plan.budget.filter(|_| calls_a_provider),
             ticket: None,
             deferred_since: None,
             epoch: None,
         };
-        Ok(Attempt { pool: call.op.pool, message: Box::new(message), key })
+        Ok(Attempt { pool: call.op.pool, message: Box::new(message), key, calls_a_provider })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes into `advance` and what comes out of it.
 
-use darkroom_proto::{Duration, ItemsDocument, Report, Sha256, StepError, StepMessage, StepPath, Timestamp};
+use darkroom_proto::{Duration, ItemsDocument, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -29,6 +29,9 @@ pub enum Event {
     Looked {
         /// The steps whose messages are gone.
         lost: BTreeSet<StepPath>,
+        /// Parked steps that nothing is in the way of any more. Named before its time, a step is tried again at once, and
+        /// that does not count as a check.
+        ready: BTreeSet<StepPath>,
     },
     /// Somebody wants it to go on: from where it failed, or from this step.
     Resume {
@@ -53,6 +56,9 @@ pub struct Change {
     pub effects: Vec<Effect>,
     /// Files that were saved, by the key of what determined them.
     pub saved: Vec<(Sha256, StepPath)>,
+    /// Steps, with their generation, that ended without success although a message about them may still be on its way:
+    /// nothing is paid for them any more.
+    pub voided: BTreeSet<(StepPath, u32)>,
     /// The work budget was spent: send `Continue` after the commit.
     pub more: bool,
     /// What is stored beside the steps has to be stored again, such as when the run is looked at next.
@@ -66,6 +72,7 @@ impl Change {
         self.events.extend(later.events);
         self.effects.extend(later.effects);
         self.saved.extend(later.saved);
+        self.voided.extend(later.voided);
         // What the earlier event left undone, the later one went on with.
         self.more = later.more;
         self.touched |= later.touched;
@@ -73,7 +80,12 @@ impl Change {
 
     /// Whether nothing happened that has to be stored or done.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.events.is_empty() && self.effects.is_empty() && !self.more && !self.touched
+        self.steps.is_empty()
+            && self.events.is_empty()
+            && self.effects.is_empty()
+            && self.voided.is_empty()
+            && !self.more
+            && !self.touched
     }
 }
 
@@ -151,6 +163,16 @@ pub enum What {
         /// What people should know.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notes: Vec<String>,
+        /// What it cost.
+        #[serde(default, skip_serializing_if = "StepCost::is_none")]
+        cost: StepCost,
+    },
+    /// A step waits for a provider, or to be let in; told again only when it waits for something else.
+    StepWaiting {
+        /// The step.
+        step: StepPath,
+        /// For what.
+        reason: String,
     },
     /// An attempt failed and is tried again.
     StepRetrying {
@@ -162,6 +184,17 @@ pub enum What {
         again_at: Timestamp,
         /// Why it failed.
         error: StepError,
+    },
+    /// The fast retries of a step are spent: it is tried again when what was in the way may have gone.
+    StepParked {
+        /// The step.
+        step: StepPath,
+        /// What is in the way.
+        error: StepError,
+        /// When that is checked next.
+        again_at: Timestamp,
+        /// Which check that is, from 1.
+        cycle: u32,
     },
     /// A step failed for good.
     StepFailed {

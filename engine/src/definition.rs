@@ -3,13 +3,14 @@
 use crate::node::{Name, Node};
 use crate::plan::{Input, RetryPolicy, Tolerate};
 use crate::source::Span;
-use darkroom_proto::Duration;
+use darkroom_proto::{Duration, Money};
 
 /// What the top of the file says.
 #[derive(Debug, Default)]
 pub(crate) struct Definition<'a> {
     pub id: String,
     pub about: About,
+    pub budget: Option<Money>,
     pub inputs: Vec<InputDef<'a>>,
     pub steps: Vec<Element<'a>>,
     pub outputs: Vec<(&'a Name, &'a Node)>,

@@ -1,8 +1,9 @@
 //! A run as people and services read it.
 
+use crate::parking::CYCLES_MAX;
 use crate::plan::{Body, Call, FanOut, NodeIndex, Plan, Work};
-use crate::run::{Run, Step};
-use darkroom_proto::{CostDocument, ErrorDocument, Map, RunDocument, StepDocument, StepPath, StepStatus};
+use crate::run::{Run, State, Step};
+use darkroom_proto::{CostDocument, ErrorDocument, Map, Money, RunDocument, StepDocument, StepPath, StepStatus};
 
 /// How many instances of a fan-out a run's document shows; more come by `show RUN --step`.
 pub const INSTANCES_SHOWN: u32 = 100;
@@ -20,7 +21,11 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         inputs: run.spec.inputs.clone(),
         steps: body_documents(plan, run, &plan.top, None),
         outputs: run.head.outputs.clone(),
-        cost: CostDocument::default(),
+        cost: CostDocument {
+            estimated: run.spec.estimated.usd(),
+            spent: run.head.spent.usd(),
+            possible_duplicates: run.head.possible_duplicates,
+        },
         error: run.head.failure.as_ref().map(|failure| ErrorDocument::from(&failure.error)),
     }
 }
@@ -57,6 +62,7 @@ fn node_document(plan: &Plan, run: &Run, node: NodeIndex, path: &StepPath) -> St
             let mut document = blank(path, &fan_op(plan, fan), step);
             let items = step.and_then(|step| step.fan.as_ref()).map(crate::run::Fan::items);
             document.items = Some(items.unwrap_or_default());
+            document.cost = cost_within(run, path);
             let total = document.items.map_or(0, |items| items.total);
             if total <= INSTANCES_SHOWN {
                 document.steps =
@@ -75,6 +81,7 @@ fn instance_document(plan: &Plan, run: &Run, path: &StepPath, fan: &FanOut) -> S
         return call_document(path, call, step);
     }
     let mut document = blank(path, "steps", step);
+    document.cost = cost_within(run, path);
     if step.is_some() {
         document.steps = body_documents(plan, run, &fan.body, Some(path));
     }
@@ -100,11 +107,28 @@ fn blank(path: &StepPath, op: &str, step: Option<&Step>) -> StepDocument {
         finished_at: step.and_then(|step| step.finished_at),
         output: Map::new(),
         error: step.and_then(|step| step.error.as_ref()).map(ErrorDocument::from),
-        cost: 0.0,
-        reason: step.and_then(|step| step.skipped.as_ref()).map(ToString::to_string),
+        cost: step.map_or(0.0, |step| step.cost.spent.usd()),
+        reason: step.and_then(reason),
         saved: step.and_then(|step| step.saved.as_ref()).map(|saved| saved.path.clone()),
         items: None,
         steps: Vec::new(),
+    }
+}
+
+/// What the steps under a path have cost.
+fn cost_within(run: &Run, path: &StepPath) -> f64 {
+    let within = run.paths_within(path).into_iter().filter_map(|path| run.step(&path));
+    within.map(|step| step.cost.spent).sum::<Money>().usd()
+}
+
+/// Why a step was skipped, or what it waits for.
+fn reason(step: &Step) -> Option<String> {
+    match (&step.state, &step.parking) {
+        (State::Waiting { .. }, _) => step.waiting.clone(),
+        (State::Parked { at }, Some(parking)) => {
+            Some(format!("parked; looked at again at {at} (cycle {} of {CYCLES_MAX})", parking.cycle))
+        }
+        _ => step.skipped.as_ref().map(ToString::to_string),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::reuse::{self, Fate};
 use crate::run::{Fan, Frame, OnError, Place, Skipped, State, Step, depth};
 use crate::save::clean_save_path;
 use crate::scope::RunScope;
-use darkroom_proto::{ErrorClass, StepError, StepPath, StepStatus};
+use darkroom_proto::{ErrorClass, StepCost, StepError, StepPath, StepStatus};
 use std::sync::Arc;
 
 impl Turn<'_> {
@@ -218,7 +218,13 @@ impl Turn<'_> {
                 State::Completed => counts.completed += 1,
                 State::Cached | State::Skipped => counts.skipped += 1,
                 State::Failed => counts.failed += 1,
-                State::Cancelled | State::Ready | State::Dispatched | State::Retrying { .. } | State::Open => {}
+                State::Cancelled
+                | State::Ready
+                | State::Dispatched
+                | State::Retrying { .. }
+                | State::Waiting { .. }
+                | State::Parked { .. }
+                | State::Open => {}
             }
             if state == State::Failed && tolerate.is_exceeded(counts) && !counts.stopped {
                 counts.stopped = true;
@@ -266,7 +272,13 @@ impl Turn<'_> {
                 }
             }
             None if state == State::Completed => {
-                self.happened(What::StepCompleted { step: path.clone(), attempts: 1, saved: None, notes: Vec::new() });
+                self.happened(What::StepCompleted {
+                    step: path.clone(),
+                    attempts: 1,
+                    saved: None,
+                    notes: Vec::new(),
+                    cost: StepCost::default(),
+                });
             }
             None => {}
         }

@@ -1,6 +1,7 @@
 //! What happens next: compile, validate, advance. Pure functions: no I/O, no clock, no randomness of their own.
 
 mod advance;
+mod again;
 mod call;
 mod change;
 pub mod code;
@@ -17,8 +18,10 @@ mod instance;
 mod lost;
 mod names;
 mod node;
+mod parking;
 pub mod plan;
 pub mod preview;
+mod price;
 mod quoting;
 mod read;
 pub mod reference;
@@ -35,13 +38,16 @@ pub mod source;
 mod stop;
 mod suggest;
 mod syntax;
+mod tally;
 pub mod template;
 mod token;
 mod types;
+mod waiting;
 mod watch;
 mod yaml;
 
 pub use advance::{advance, break_off};
+pub use again::step_message;
 pub use change::{Change, Effect, Event, Happened, What};
 pub use compile::{Compiled, compile};
 pub use definition::About;
@@ -49,6 +55,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use document::{INSTANCES_SHOWN, run_document, step_document};
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
+pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use render::{render, summary};
 pub use resume::kept_artifacts;
 pub use run::{

@@ -2,7 +2,7 @@
 
 use crate::expr::{Expr, Template};
 use darkroom_proto::op::OpSpec;
-use darkroom_proto::{Duration, ErrorClass, Sha256};
+use darkroom_proto::{Duration, ErrorClass, Money, Sha256};
 
 /// A workflow that was checked: every name in it is resolved, every wire is drawn.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Plan {
     pub top: Body,
     /// The workflow's outputs.
     pub outputs: Vec<(String, Template)>,
+    /// What the provider calls of a run may cost together.
+    pub budget: Option<Money>,
 }
 
 impl Plan {

@@ -5,15 +5,18 @@ use crate::document::fan_op;
 use crate::expr::{Part, Reference, Template, holds};
 use crate::fanout::{Expansion, INSTANCES_MAX};
 use crate::plan::{Argument, Body, Call, FanOut, Node, NodeIndex, Plan, Source, Wire, Work};
+use crate::price::{Instances, Pricing};
 use crate::reuse::{self, Fate};
 use crate::run::{Frame, Place, Run, Skipped};
 use crate::save::{check_collisions, clean_save_path};
 use crate::scope::RunScope;
 use darkroom_proto::op::ParamType;
-use darkroom_proto::{RunStatus, Sha256, StepError, StepPath, Timestamp};
+use darkroom_proto::{Duration, RunStatus, Sha256, StepError, StepPath, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+pub use crate::price::{Cost, Offer};
 
 /// A preview, as `plan -o json` gives it.
 #[derive(Debug, Clone, Serialize)]
@@ -54,9 +57,9 @@ pub struct PreviewStep {
     pub is_fan_out: bool,
     /// Where it saves, as far as it is known.
     pub save: Option<String>,
-    /// What one of it costs, in USD.
+    /// What it costs, in USD: all of its instances that are to run.
     pub cost: Cost,
-    /// How long it takes, if that is known.
+    /// How long one call of it usually takes, if that is known.
     pub seconds: Option<f64>,
 }
 
@@ -76,21 +79,8 @@ pub enum Action {
     Unknown,
 }
 
-/// A range of costs in USD.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Cost {
-    /// At least.
-    pub low: f64,
-    /// At most.
-    pub high: f64,
-    /// Where the figure comes from.
-    pub source: &'static str,
-}
-
-const FREE: Cost = Cost { low: 0.0, high: 0.0, source: "local" };
-
 /// What a run would do next. `run` is one that has not started, or one that has ended and is to be resumed: `from` then
-/// says at which step. `route` tells who serves a model for an op.
+/// says at which step. `route` tells who serves a model for an op, and for how much.
 ///
 /// # Errors
 /// When two instances of a fan-out whose items are known would save to one path, a save path leaves the folder, or what a
@@ -100,7 +90,7 @@ pub fn preview(
     run: &Run,
     from: Option<&StepPath>,
     now: Timestamp,
-    route: &dyn Fn(&str, &str) -> Option<String>,
+    route: &dyn Fn(&str, &str) -> Option<Offer>,
 ) -> Result<Preview, (StepPath, StepError)> {
     let mut run = run.clone();
     if run.head.status.is_terminal() {
@@ -119,8 +109,8 @@ pub fn preview(
         workflow: plan.workflow.clone(),
         version: plan.definition,
         items: previewer.items,
+        cost: previewer.steps.iter().fold(Cost::free(), |sum, step| sum.plus(&step.cost)),
         steps: previewer.steps,
-        cost: FREE,
     })
 }
 
@@ -193,7 +183,7 @@ const MODELS_LOOKED_AT: u32 = 1_000;
 struct Previewer<'a> {
     plan: &'a Plan,
     run: Run,
-    route: &'a dyn Fn(&str, &str) -> Option<String>,
+    route: &'a dyn Fn(&str, &str) -> Option<Offer>,
     steps: Vec<PreviewStep>,
     items: u32,
 }
@@ -206,7 +196,8 @@ impl Previewer<'_> {
         let (action, reason) = self.action(node, &path, fate);
         match &node.work {
             Work::Call(call) => {
-                let step = self.call_step(path.to_string(), node, call, &[], action, reason);
+                let mut step = self.call_step(path.to_string(), node, call, &[], action, reason);
+                step.cost = self.cost(call, &Instances::one(), action);
                 let template = call.save_template();
                 if template.is_some_and(|template| template.references().into_iter().all(is_known))
                     && let Some(save) = &step.save
@@ -271,6 +262,7 @@ impl Previewer<'_> {
         let total = expansion.map(Expansion::total);
         self.items += total.unwrap_or(0);
         let frames = |number| vec![Frame { fan: index, fan_path: path.clone(), number }];
+        let mut to_run: Option<Vec<u32>> = total.map(|total| (1..=total).collect());
         if action == Action::Run
             && let Some(total) = total
         {
@@ -279,7 +271,9 @@ impl Previewer<'_> {
                 let fates = reuse::fates(&RunScope { plan, run: &self.run, frames: &frames }, &fan.body.nodes);
                 !fates.contains(&Fate::Runs)
             };
-            let reused = (1..=total).filter(is_reused).count();
+            let fresh: Vec<u32> = (1..=total).filter(|number| !is_reused(number)).collect();
+            let reused = total as usize - fresh.len();
+            to_run = Some(fresh);
             if reused > 0 && reused == total as usize {
                 action = Action::Cached;
                 reason = format!("all {total} exist, made from the same inputs");
@@ -287,6 +281,7 @@ impl Previewer<'_> {
                 reason = format!("{reused} of {total} exist, made from the same inputs");
             }
         }
+        let instances = Instances::of(to_run.map(|numbers| numbers.into_iter().map(&frames)));
         let first = frames(1);
         let mut row = match fan.body.nodes.first().map(|node| plan.node(*node)) {
             Some(only) if fan.single => match &only.work {
@@ -304,16 +299,19 @@ impl Previewer<'_> {
                 items: None,
                 is_fan_out: true,
                 save: None,
-                cost: FREE,
+                cost: Cost::free(),
                 seconds: None,
             },
         };
         row.items = total;
         row.is_fan_out = true;
-        if fan.single {
+        if let (true, Some(Work::Call(call))) = (fan.single, fan.body.nodes.first().map(|node| &plan.node(*node).work))
+        {
+            row.cost = self.cost(call, &instances, action);
             let models = self.models(path, index, fan, total.unwrap_or(0));
             if !models.is_empty() {
-                let routes: BTreeSet<_> = models.iter().map(|model| (self.route)(&row.op, model)).collect();
+                let provider = |model: &String| (self.route)(&row.op, model).map(|offer| offer.provider);
+                let routes: BTreeSet<_> = models.iter().map(provider).collect();
                 row.route = if routes.len() == 1 { routes.into_iter().next().flatten() } else { None };
                 row.model = Some(models.join(", "));
             }
@@ -321,11 +319,11 @@ impl Previewer<'_> {
         }
         self.steps.push(row);
         if !fan.single {
-            self.body_steps(&format!("{path}[*]"), fan, action);
+            self.body_steps(&format!("{path}[*]"), fan, action, &instances);
         }
     }
 
-    fn body_steps(&mut self, prefix: &str, fan: &FanOut, action: Action) {
+    fn body_steps(&mut self, prefix: &str, fan: &FanOut, action: Action, instances: &Instances) {
         let plan = self.plan;
         for index in &fan.body.nodes {
             let inner = plan.node(*index);
@@ -338,10 +336,17 @@ impl Previewer<'_> {
                 Work::Call(call) => {
                     let mut step = self.call_step(path, inner, call, &[], action, reason);
                     step.save = call.save_template().map(written);
+                    step.cost = self.cost(call, instances, action);
                     self.steps.push(step);
                 }
                 Work::FanOut(nested) => {
                     let nested_path = format!("{path}[*]");
+                    let nested_instances = instances.of_nested();
+                    let only = nested.body.nodes.first().map(|node| &plan.node(*node).work);
+                    let cost = match only {
+                        Some(Work::Call(call)) if nested.single => self.cost(call, &nested_instances, action),
+                        _ => Cost::free(),
+                    };
                     self.steps.push(PreviewStep {
                         path,
                         op: fan_op(plan, nested),
@@ -353,11 +358,11 @@ impl Previewer<'_> {
                         items: None,
                         is_fan_out: true,
                         save: None,
-                        cost: FREE,
+                        cost,
                         seconds: None,
                     });
                     if !nested.single {
-                        self.body_steps(&nested_path, nested, action);
+                        self.body_steps(&nested_path, nested, action, &nested_instances);
                     }
                 }
             }
@@ -420,10 +425,12 @@ impl Previewer<'_> {
             true => scope.text(template).unwrap_or_else(|_| written(template)),
             false => written(template),
         });
+        let offer = model.as_deref().and_then(|model| (self.route)(call.op.name, model));
         PreviewStep {
             path,
             op: call.op.name.to_owned(),
-            route: model.as_deref().and_then(|model| (self.route)(call.op.name, model)),
+            seconds: offer.as_ref().and_then(|offer| offer.usually).map(Duration::as_secs_f64),
+            route: offer.map(|offer| offer.provider),
             model,
             from: self.source_of(node, call),
             action,
@@ -431,8 +438,17 @@ impl Previewer<'_> {
             items: None,
             is_fan_out: false,
             save,
-            cost: FREE,
-            seconds: None,
+            cost: Cost::free(),
+        }
+    }
+
+    /// What the instances of a call cost that are to run.
+    fn cost(&self, call: &Call, instances: &Instances, action: Action) -> Cost {
+        let pricing = Pricing { plan: self.plan, run: &self.run, route: self.route };
+        match action {
+            Action::Run => pricing.cost(call, instances, true),
+            Action::Unknown => pricing.cost(call, instances, false),
+            Action::Keep | Action::Cached | Action::Skip => Cost::free(),
         }
     }
 
@@ -471,7 +487,7 @@ impl Previewer<'_> {
 }
 
 /// Whether a value is known before anything has run.
-fn is_known(reference: &Reference) -> bool {
+pub(crate) fn is_known(reference: &Reference) -> bool {
     match reference {
         Reference::Input(_) => true,
         Reference::Run(name) => name == "workflow",

@@ -20,6 +20,7 @@ use crate::diagnostic::{Diagnostic, Findings};
 use crate::node::{Entry, Name, Node, NodeKind};
 use crate::source::Span;
 use crate::suggest;
+use darkroom_proto::Money;
 
 /// The keys at the top of a file.
 pub(crate) const TOP_KEYS: &[&str] = &[
@@ -51,6 +52,9 @@ const TOP_SYNONYMS: &[(&str, &str)] = &[
     ("parameters", "inputs"),
     ("variables", "inputs"),
 ];
+
+/// The largest budget of a run, in US dollars: what is over it is a slip of the pen.
+const BUDGET_USD_MAX: f64 = 1e6;
 
 /// The longest id.
 pub(crate) const ID_MAX: usize = 64;
@@ -102,7 +106,12 @@ impl<'f> Reader<'f> {
                 "enabled" => about.enabled = self.boolean(key, value).unwrap_or(true),
                 "credits" => about.credits = self.count(key, value, 0),
                 "estimated-duration" => about.estimated_duration = self.duration(key, value),
-                "budget" => about.budget = self.budget(key, value),
+                "budget" => {
+                    if let Some((budget, text)) = self.budget(key, value) {
+                        about.budget = Some(text);
+                        definition.budget = Some(budget);
+                    }
+                }
                 "ui" => self.ui(key, value, about),
                 "schedule" => self.schedule(key, value, about),
                 "inputs" => definition.inputs = self.inputs(key, value),
@@ -205,22 +214,27 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn budget(&mut self, key: &Name, value: &Node) -> Option<String> {
+    /// An amount of money: `1.50 USD`, `$1.50`, or a number of US dollars.
+    fn budget(&mut self, key: &Name, value: &Node) -> Option<(Money, String)> {
         let text = match &value.kind {
             NodeKind::Number(number) => number.to_string(),
             _ => self.text(key, value)?,
         };
-        let amount = text.trim().trim_end_matches("USD").trim();
-        if !amount.parse::<f64>().is_ok_and(|amount| amount.is_finite() && amount >= 0.0) {
-            let help = "write an amount in US dollars, such as `1.50 USD`";
-            self.error(code::WRONG_SHAPE, value.span, format!("`{text}` is no budget"), "", help);
+        let amount = text.trim();
+        let amount = amount.strip_suffix("USD").or_else(|| amount.strip_prefix('$')).unwrap_or(amount).trim();
+        let help = "write an amount in US dollars, such as `1.50 USD`";
+        let Ok(usd) = amount.parse::<f64>() else {
+            let shown: String = text.chars().take(40).collect();
+            self.error(code::WRONG_SHAPE, value.span, format!("`{shown}` is no budget"), "", help);
+            return None;
+        };
+        if !(0.0..=BUDGET_USD_MAX).contains(&usd) {
+            let message = format!("`budget` can't be {amount}");
+            let help = format!("it is an amount from 0 to {BUDGET_USD_MAX} US dollars");
+            self.error(code::OUT_OF_RANGE, value.span, message, "", help);
             return None;
         }
-        self.found.push(
-            Diagnostic::warning(code::NOT_HEEDED, key.span, "this release does not enforce `budget`")
-                .help("`darkroom plan` shows what a run will cost"),
-        );
-        Some(text)
+        Some((Money::from_usd(usd), text))
     }
 
     /// Reports a key that does not exist here.

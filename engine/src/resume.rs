@@ -121,8 +121,7 @@ impl Turn<'_> {
     fn forget_within(&mut self, path: &StepPath) {
         for gone in self.run.paths_within(path) {
             self.run.expansions.remove(&gone);
-            self.run.steps.remove(&gone);
-            self.change.steps.insert(gone);
+            self.forget(&gone);
         }
     }
 
@@ -272,7 +271,12 @@ impl crate::run::Fan {
             State::Completed => &mut self.completed,
             State::Cached | State::Skipped => &mut self.skipped,
             State::Failed => &mut self.failed,
-            State::Ready | State::Dispatched | State::Retrying { .. } | State::Open => &mut self.open,
+            State::Ready
+            | State::Dispatched
+            | State::Retrying { .. }
+            | State::Waiting { .. }
+            | State::Parked { .. }
+            | State::Open => &mut self.open,
             State::Cancelled => return,
         };
         *count = count.saturating_sub(1);

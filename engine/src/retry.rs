@@ -1,24 +1,28 @@
 //! Whether and when a failed attempt is tried again.
 
 use crate::plan::{Backoff, RetryPolicy};
-use darkroom_proto::{Duration, RunId, Sha256, StepError, StepPath};
+use darkroom_proto::{Duration, ErrorClass, RunId, Sha256, StepError, StepPath};
 
 /// The wait when a provider says "slow down" without saying how long.
 const RATE_LIMIT_DELAY: Duration = Duration::from_secs(60);
 
 impl RetryPolicy {
+    /// Whether errors of this class are retried.
+    pub(crate) fn retries(&self, class: ErrorClass) -> bool {
+        match &self.classes {
+            Some(classes) => classes.contains(&class),
+            None => class.retryable(),
+        }
+    }
+
     /// How long to wait before the attempt after `attempt`, or `None` when there is none.
     pub fn next(&self, attempt: u32, error: &StepError) -> Option<Duration> {
-        let retried = match &self.classes {
-            Some(classes) => classes.contains(&error.class),
-            None => error.class.retryable(),
-        };
-        if !retried || attempt >= self.attempts {
+        if !self.retries(error.class) || attempt >= self.attempts {
             return None;
         }
         let wait = self.backoff.wait(attempt);
         let wait = match error.class {
-            darkroom_proto::ErrorClass::RateLimit => wait.max(error.retry_after.unwrap_or(RATE_LIMIT_DELAY)),
+            ErrorClass::RateLimit => wait.max(error.retry_after.unwrap_or(RATE_LIMIT_DELAY)),
             _ => wait
                 .max(error.retry_after.unwrap_or_default())
                 .min(self.delay_max.max(error.retry_after.unwrap_or_default())),
@@ -52,7 +56,7 @@ pub(crate) fn jittered(delay: Duration, run: RunId, path: &StepPath, attempt: u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use darkroom_proto::{ErrorClass, Timestamp};
+    use darkroom_proto::Timestamp;
 
     fn waits(policy: &RetryPolicy, class: ErrorClass) -> Vec<Option<u64>> {
         let error = StepError::new(class, "x");

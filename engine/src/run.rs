@@ -2,10 +2,13 @@
 
 use crate::change::Event;
 use crate::fanout::Expansion;
+use crate::parking::{Parking, RECHECK_EVERY};
 use crate::plan::{Body, NodeIndex, Plan, Work};
+use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
-    Duration, ItemsDocument, Map, RunId, RunStatus, Saved, Sha256, StepError, StepPath, StepStatus, Timestamp,
+    Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Sha256, StepCost, StepError, StepPath, StepStatus,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,6 +43,9 @@ pub struct Spec {
     /// Paths of `skip-if-exists` that exist.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub existing: BTreeSet<String>,
+    /// What it was expected to cost at most.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub estimated: Money,
     /// Files that equal steps have saved before and that are still there, by the key of what determined them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saved: BTreeMap<Sha256, Reusable>,
@@ -102,6 +108,12 @@ pub struct Head {
     pub tolerated: u32,
     /// Reports that were ignored because their step had ended or was begun anew.
     pub stale_reports: u32,
+    /// What its calls to providers cost so far, those of steps that were dropped included.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub spent: Money,
+    /// Calls that may have been paid twice.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub possible_duplicates: u32,
     /// The workflow's outputs, once it completed.
     pub outputs: Map,
 }
@@ -159,6 +171,32 @@ pub struct Step {
     /// While it is under way: when it is looked at again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
+    /// While it waits: for what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// Once its fast retries were spent: how it is tried since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parking: Option<Parking>,
+    /// What its calls cost so far in its generation.
+    #[serde(default, skip_serializing_if = "StepCost::is_none")]
+    pub cost: StepCost,
+    /// While its outcome is open: in which life of the store its attempt was sent first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+}
+
+impl Step {
+    /// Whether an attempt of it was sent and it has not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        self.attempt > 0 && !self.state.ended()
+    }
+
+    /// Forgets where its message is and what it waits for: it is on its way no more.
+    pub(crate) fn forget_way(&mut self) {
+        self.watch = None;
+        self.waiting = None;
+        self.epoch = None;
+    }
 }
 
 /// Where a step instance stands.
@@ -172,6 +210,18 @@ pub enum State {
     /// Its message was published to come back at this time.
     Retrying {
         /// When it comes back.
+        at: Timestamp,
+    },
+    /// It is with no worker: a provider has its job, or it comes back to be let in.
+    Waiting {
+        /// Whether a provider has its job: then it may be paid already.
+        submitted: bool,
+        /// When it is looked after next.
+        until: Timestamp,
+    },
+    /// Its fast retries are spent; it is tried again when what was in the way may have gone.
+    Parked {
+        /// When that is checked next.
         at: Timestamp,
     },
     /// A fan-out, or an instance of one, that is under way.
@@ -199,7 +249,8 @@ impl State {
         match self {
             State::Ready => StepStatus::Ready,
             State::Dispatched | State::Open => StepStatus::Running,
-            State::Retrying { .. } => StepStatus::Retrying,
+            State::Retrying { .. } | State::Parked { .. } => StepStatus::Retrying,
+            State::Waiting { .. } => StepStatus::Waiting,
             State::Completed => StepStatus::Completed,
             State::Cached => StepStatus::Cached,
             State::Skipped => StepStatus::Skipped,
@@ -307,6 +358,12 @@ pub struct Run {
     pub(crate) is_restored: bool,
     /// How many undone steps there is room for at least, however slow they are.
     pub(crate) room: u32,
+    /// How often parked steps are checked.
+    pub(crate) recheck_every: Duration,
+    /// In which life the store is.
+    pub(crate) epoch: Option<Arc<str>>,
+    /// How many steps are in the states that its status follows from.
+    pub(crate) tally: Tally,
 }
 
 /// The narrowest window of undone steps, where there are few slots.
@@ -337,6 +394,8 @@ impl Run {
             window: WINDOW_MIN,
             tolerated: 0,
             stale_reports: 0,
+            spent: Money::ZERO,
+            possible_duplicates: 0,
             outputs: Map::new(),
         };
         Run {
@@ -349,6 +408,9 @@ impl Run {
             expansions: BTreeMap::new(),
             is_restored: false,
             room: WINDOW_MIN,
+            recheck_every: RECHECK_EVERY,
+            epoch: None,
+            tally: Tally::default(),
         }
     }
 
@@ -361,6 +423,7 @@ impl Run {
 
     /// Fills what is derived from the steps: who is ready, which fan-outs have more to begin.
     pub(crate) fn derive_queues(&mut self) {
+        self.tally = Tally::of(self.steps.values());
         let mut ready: Vec<(Timestamp, &StepPath)> = self
             .steps
             .iter()
@@ -386,6 +449,21 @@ impl Run {
     /// next one.
     pub fn make_room(&mut self, slots: u32) {
         self.room = slots.saturating_mul(2).clamp(WINDOW_MIN, ROOM_MAX);
+    }
+
+    /// Says how often steps are checked whose fast retries are spent.
+    pub fn recheck(&mut self, every: Duration) {
+        self.recheck_every = every;
+    }
+
+    /// Says in which life the store is; messages carry the one in which they were sent first.
+    pub fn store_lives(&mut self, epoch: Option<&Arc<str>>) {
+        self.epoch = epoch.cloned();
+    }
+
+    /// Whether steps of it wait until something that was in the way has gone.
+    pub fn has_parked(&self) -> bool {
+        self.tally.parked > 0
     }
 
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.
@@ -414,6 +492,14 @@ impl Run {
     pub fn status_of(&self, path: &StepPath) -> StepStatus {
         self.steps.get(path).map_or(StepStatus::Pending, |step| step.state.status())
     }
+}
+
+fn is_nothing(amount: &Money) -> bool {
+    *amount == Money::ZERO
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How many instances a step lies in.

@@ -175,6 +175,8 @@ pub(crate) fn is_ok(step: &Step) -> bool {
         State::Ready
         | State::Dispatched
         | State::Retrying { .. }
+        | State::Waiting { .. }
+        | State::Parked { .. }
         | State::Open
         | State::Skipped
         | State::Failed

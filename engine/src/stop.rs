@@ -3,7 +3,7 @@
 use crate::advance::Turn;
 use crate::change::What;
 use crate::plan::Work;
-use crate::run::{Failure, Fan, OnError, State};
+use crate::run::{Failure, Fan, OnError, State, Step};
 use darkroom_proto::{StepError, StepPath};
 
 impl Turn<'_> {
@@ -11,11 +11,13 @@ impl Turn<'_> {
     pub(crate) fn fail(&mut self, path: &StepPath, error: StepError) {
         let tolerated = self.run_goes_on_without(path);
         let (now, stored) = (self.now, error.clone());
+        // A copy of its message may still come to a worker.
+        self.void(path);
         self.change_step(path, |step| {
             step.state = State::Failed;
             step.finished_at = Some(now);
             step.error = Some(stored);
-            step.watch = None;
+            step.forget_way();
         });
         let attempts = self.run.step(path).map_or(0, |step| step.attempt);
         self.happened(What::StepFailed { step: path.clone(), attempts, error: error.clone(), tolerated });
@@ -30,6 +32,13 @@ impl Turn<'_> {
         if self.run.head.cancelled.is_none() {
             self.run.head.cancelled = Some(reason);
             self.stop_within(None);
+            // Whoever takes such a message finds the job in the ledger, and cancels it at the provider.
+            let submitted = |step: &Step| matches!(step.state, State::Waiting { submitted: true, .. });
+            let at_providers: Vec<StepPath> =
+                self.run.steps.iter().filter(|(_, step)| submitted(step)).map(|(path, _)| path.clone()).collect();
+            for path in at_providers {
+                self.send_now(&path);
+            }
             self.settle(None);
         }
     }
@@ -102,8 +111,20 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends what has not been handed to a worker: ready and retrying steps under `ancestor`, and the beginning of
-    /// further instances. What is with a worker is waited for: it may have been paid.
+    /// Ends a step from outside: nothing is paid for it any more.
+    pub(crate) fn call_off(&mut self, path: &StepPath) {
+        let now = self.now;
+        self.void(path);
+        self.change_step(path, |step| {
+            step.state = State::Cancelled;
+            step.finished_at = Some(now);
+            step.forget_way();
+        });
+    }
+
+    /// Ends what has not been handed to a worker or a provider: steps under `ancestor` that are ready, on the delay ladder
+    /// or parked, and the beginning of further instances. What is with a worker or a provider is waited for: it may have
+    /// been paid.
     pub(crate) fn stop_within(&mut self, ancestor: Option<&StepPath>) {
         let mut within = match ancestor {
             Some(ancestor) => self.run.paths_within(ancestor),
@@ -114,20 +135,21 @@ impl Turn<'_> {
             let ends = |state| match state {
                 State::Ready | State::Open => true,
                 // One whose wait is over is with a worker.
-                State::Retrying { at } => at > now,
+                State::Retrying { at: back_at } | State::Waiting { submitted: false, until: back_at } => back_at > now,
+                State::Parked { .. } => true,
                 _ => false,
             };
             Some(path) != ancestor && self.run.step(path).is_some_and(|step| ends(step.state))
         });
         for path in &within {
-            self.change_step(path, |step| match (&step.state, &mut step.fan) {
-                (State::Open, Some(fan)) => fan.stopped = true,
-                (State::Open, None) => {}
-                _ => {
-                    step.state = State::Cancelled;
-                    step.finished_at = Some(now);
-                }
-            });
+            match self.run.step(path).map(|step| step.state) {
+                Some(State::Open) => self.change_step(path, |step| {
+                    if let Some(fan) = &mut step.fan {
+                        fan.stopped = true;
+                    }
+                }),
+                _ => self.call_off(path),
+            }
         }
         let gone = |path: &StepPath| ancestor.is_none_or(|ancestor| path.is_within(ancestor));
         self.run.ready.retain(|path| !gone(path));

@@ -3,7 +3,7 @@
 use crate::advance::Turn;
 use crate::lost::is_under_way;
 use crate::plan::Plan;
-use crate::run::Run;
+use crate::run::{Run, State, Step};
 use darkroom_proto::{Duration, ErrorClass, RunStatus, StepError, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -67,6 +67,10 @@ pub struct Overdue {
     pub batch: bool,
     /// When its message was sent.
     pub sent_at: Timestamp,
+    /// Whether its op may call a provider.
+    pub calls_a_provider: bool,
+    /// Whether a provider has its job.
+    pub submitted: bool,
 }
 
 /// The steps of a run that are to be looked at now: whoever asks finds out which of them nobody has, and sends
@@ -75,9 +79,17 @@ pub fn overdue(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Overdue> {
     let is_due = |watch: &Watch| watch.look_at <= now;
     let steps = run.steps.iter().filter(|(_, step)| is_under_way(step) && step.watch.as_ref().is_none_or(is_due));
     let overdue = steps.filter_map(|(path, step)| {
-        let (pool, batch) = line(plan, path)?;
-        let sent_at = step.watch.map_or(step.started_at, |watch| watch.sent_at);
-        Some(Overdue { path: path.clone(), generation: step.generation, pool, batch, sent_at })
+        let place = plan.locate(path)?;
+        let (_, call) = plan.call_at(&place)?;
+        Some(Overdue {
+            path: path.clone(),
+            generation: step.generation,
+            pool: call.op.pool,
+            batch: place.stands_behind(),
+            sent_at: step.watch.map_or(step.started_at, |watch| watch.sent_at),
+            calls_a_provider: call.op.calls_a_provider(),
+            submitted: matches!(step.state, State::Waiting { submitted: true, .. }),
+        })
     });
     overdue.collect()
 }
@@ -100,8 +112,12 @@ impl Run {
 
     /// Sets when the run is looked at anew, from its steps.
     fn derive_look(&mut self) {
-        let watches = self.steps.values().filter(|step| is_under_way(step)).filter_map(|step| step.watch);
-        self.head.look_at = watches.map(|watch| watch.look_at).min();
+        let look_at = |step: &Step| match step.state {
+            State::Parked { at } => Some(at),
+            _ if is_under_way(step) => step.watch.map(|watch| watch.look_at),
+            _ => None,
+        };
+        self.head.look_at = self.steps.values().filter_map(look_at).min();
     }
 }
 
@@ -110,13 +126,23 @@ impl Turn<'_> {
     pub(crate) fn watch(&mut self, path: &StepPath, sent_at: Timestamp) {
         let Some(step) = self.run.step(path) else { return };
         let watch = step.watch.map_or_else(|| Watch::new(sent_at), |watch| watch.sent(sent_at));
-        self.change_step(path, |step| step.watch = Some(watch));
-        let look_at = self.run.head.look_at.map_or(watch.look_at, |before| before.min(watch.look_at));
-        self.run.head.look_at = Some(look_at);
+        self.set_watch(path, watch);
     }
 
-    /// Somebody looked at the steps that were due: the messages of `lost` are gone, the others are where they should be.
-    pub(crate) fn looked(&mut self, lost: &BTreeSet<StepPath>) {
+    pub(crate) fn set_watch(&mut self, path: &StepPath, watch: Watch) {
+        self.change_step(path, |step| step.watch = Some(watch));
+        self.look_at(watch.look_at);
+    }
+
+    /// Has the run looked at at this time, if not before.
+    pub(crate) fn look_at(&mut self, at: Timestamp) {
+        let before = self.run.head.look_at;
+        self.run.head.look_at = Some(before.map_or(at, |before| before.min(at)));
+    }
+
+    /// Somebody looked at the steps that were due: the messages of `lost` are gone, the others are where they should be;
+    /// nothing is in the way of the parked steps in `ready`.
+    pub(crate) fn looked(&mut self, lost: &BTreeSet<StepPath>, ready: &BTreeSet<StepPath>) {
         self.change.touched = true;
         if self.run.head.status == RunStatus::Pending {
             return self.start();
@@ -144,6 +170,7 @@ impl Turn<'_> {
                 self.send_again(&path);
             }
         }
+        self.checked(ready);
         self.run.derive_look();
     }
 }

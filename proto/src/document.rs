@@ -61,7 +61,7 @@ pub struct StepDocument {
     /// Where it saved its output, relative to the output folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
-    /// Why it was skipped, where it was.
+    /// Why it was skipped, or what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The counts of a fan-out.
@@ -147,6 +147,8 @@ pub struct RunRow {
     pub finished_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<ErrorDocument>,
+    /// What it has cost so far, in USD.
+    pub cost: f64,
 }
 
 fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,8 +2,8 @@
 
 use darkroom_backend::{Command, Commit, NewRun, RunSummary, Shard};
 use darkroom_proto::{
-    Duration, Map, Outcome, Provenance, Report, RunId, RunStatus, Sha256, StepCost, StepMessage, StepPath, Succeeded,
-    Timestamp,
+    Duration, Map, Money, Outcome, Provenance, Report, RunId, RunStatus, Sha256, StepCost, StepMessage, StepPath,
+    Succeeded, Timestamp,
 };
 
 /// How many runs the tests that kill a process commit to at once.
@@ -36,6 +36,7 @@ pub fn summary(number: u32, status: RunStatus) -> RunSummary {
         fingerprint: Sha256::of(&number.to_le_bytes()),
         step: Some("resize".into()),
         error: None,
+        spent: Money::ZERO,
     }
 }
 

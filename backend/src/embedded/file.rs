@@ -1,7 +1,10 @@
 //! The file of an [`EmbeddedStore`](super::EmbeddedStore): opening it, and who owns which of its shards.
 
+use super::conditions::Conditions;
 use super::fleet::Fleet;
 use super::layout::{IndexEntry, Record};
+use super::limits::Limits;
+use super::purses::Reservations;
 use super::sets::{Lease, OpenRun, Sets};
 use super::tables;
 use crate::{Clock, Epoch, Shard, StoreError};
@@ -27,6 +30,9 @@ pub(super) struct StateFile {
     clock: Clock,
     sets: Vec<Mutex<Sets>>,
     fleet: Mutex<Fleet>,
+    limits: Mutex<Limits>,
+    reservations: Mutex<Reservations>,
+    conditions: Mutex<Conditions>,
     /// Held over a write and the change of the sets that follows from it, so that both happen in the same order.
     turn: Mutex<()>,
 }
@@ -61,13 +67,23 @@ impl StateFile {
             std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(unavailable)?;
         }
         let sets = std::iter::repeat_with(Mutex::default).take(usize::from(shards.max(1))).collect();
-        let file = Self { path, database, clock, sets, fleet: Mutex::default(), turn: Mutex::new(()) };
+        let file = Self {
+            path,
+            database,
+            clock,
+            sets,
+            fleet: Mutex::default(),
+            limits: Mutex::default(),
+            reservations: Mutex::default(),
+            conditions: Mutex::default(),
+            turn: Mutex::new(()),
+        };
         file.prepare()?;
         file.rebuild()?;
         Ok(file)
     }
 
-    /// Makes the tables of a new file; refuses a file of another schema.
+    /// Makes the tables of a new file, and those that a file of an earlier release lacks; refuses a file of another schema.
     fn prepare(&self) -> Result<(), StoreError> {
         let read = self.database.begin_read().map_err(failed)?;
         let found = match read.open_table(tables::META) {
@@ -76,7 +92,14 @@ impl StateFile {
             Err(error) => return Err(failed(error)),
         };
         match found {
-            Some(tables::SCHEMA_VERSION) => Ok(()),
+            Some(tables::SCHEMA_VERSION) => match read.open_table(tables::SPEND) {
+                Err(redb::TableError::TableDoesNotExist(_)) => {
+                    let write = self.begin()?;
+                    make_ledger(&write)?;
+                    write.commit().map_err(failed)
+                }
+                opened => opened.map(drop).map_err(failed),
+            },
             Some(version) => Err(StoreError::Corrupt {
                 what: "the state file".into(),
                 why: format!("its schema is {version}, this release reads {}", tables::SCHEMA_VERSION),
@@ -88,6 +111,7 @@ impl StateFile {
                 {
                     write.open_table(table).map_err(failed)?;
                 }
+                make_ledger(&write)?;
                 write.open_table(tables::INBOX_KEYS).map_err(failed)?;
                 write.open_table(tables::EPOCHS).map_err(failed)?;
                 let mut meta = write.open_table(tables::META).map_err(failed)?;
@@ -149,6 +173,21 @@ impl StateFile {
     /// Who takes part and has claimed what.
     pub(super) fn fleet(&self) -> MutexGuard<'_, Fleet> {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is let in by limits.
+    pub(super) fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is set aside in purses.
+    pub(super) fn reservations(&self) -> MutexGuard<'_, Reservations> {
+        self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of keys and routes.
+    pub(super) fn conditions(&self) -> MutexGuard<'_, Conditions> {
+        self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sets of a shard.
@@ -218,6 +257,14 @@ impl StateFile {
     }
 }
 
+/// Makes the tables of paid calls, which files of the first releases lack.
+fn make_ledger(write: &WriteTransaction) -> Result<(), StoreError> {
+    for table in [tables::CALLS, tables::SPEND] {
+        write.open_table(table).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// A span as the store keeps it. One of more than 500 million years ends there.
 fn span(duration: std::time::Duration) -> Duration {
     Duration(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
@@ -243,5 +290,28 @@ impl Record<'_> {
     /// The entry of the run in the index.
     pub(super) fn index_entry(&self) -> IndexEntry<'_> {
         IndexEntry::of(&self.summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_release_without_paid_calls_gets_their_tables() {
+        let dir = std::env::temp_dir().join(format!("darkroom-tables-{}", std::process::id()));
+        let open = || StateFile::open(&dir, 1, Clock::manual(Timestamp(1_000))).unwrap();
+        let file = open();
+        let write = file.begin().unwrap();
+        for table in [tables::CALLS, tables::SPEND] {
+            assert!(write.delete_table(table).unwrap());
+        }
+        write.commit().unwrap();
+        drop(file);
+        let file = open();
+        assert_eq!(file.calls(RunId::from_bytes([1; 16])).unwrap(), []);
+        assert_eq!(file.spent(9).unwrap(), []);
+        drop(file);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

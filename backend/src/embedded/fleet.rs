@@ -53,6 +53,12 @@ impl Fleet {
         claim.is_some_and(|claim| claim.token == token)
     }
 
+    /// Whether this is the claim of that attempt, and nobody has claimed the step since.
+    pub(super) fn holds_for(&self, run: RunId, step: &StepPath, generation: u32, attempt: u32, token: Token) -> bool {
+        let claim = self.claims.get(&run).and_then(|claims| claims.get(&(step.clone(), generation)));
+        claim.is_some_and(|claim| claim.token == token && claim.attempt == attempt)
+    }
+
     pub(super) fn claims(&self, run: RunId) -> Vec<Claim> {
         self.claims.get(&run).map(|claims| claims.values().cloned().collect()).unwrap_or_default()
     }

@@ -4,10 +4,13 @@
 //! a list: fixed fields first, so that a list decodes the summary and never looks at the state behind it.
 
 use crate::{Command, RunSummary, StoreError};
-use darkroom_proto::{RunId, RunStatus, Sha256, Timestamp};
+use darkroom_proto::{Money, RunId, RunStatus, Sha256, Timestamp};
 
 /// The first byte of records; another one is of another release.
-const RECORD_LAYOUT: u8 = 1;
+const RECORD_LAYOUT: u8 = 2;
+
+/// The layout before, without what a run has cost; it is read still.
+const RECORD_LAYOUT_BEFORE: u8 = 1;
 
 /// Stands for "never" where a time is optional.
 const NEVER: u64 = u64::MAX;
@@ -34,6 +37,7 @@ impl<'a> Record<'a> {
         out.u64(self.last_event);
         out.time(self.due);
         out.summary(&self.summary)?;
+        out.u64(self.summary.spent.0);
         out.bytes(self.head);
         out.bytes(self.outbox);
         Ok(out.0)
@@ -42,18 +46,15 @@ impl<'a> Record<'a> {
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, StoreError> {
         let mut input = Reader { what: "the record of a run", left: bytes };
         let layout = input.u8()?;
-        if layout != RECORD_LAYOUT {
+        if !(RECORD_LAYOUT_BEFORE..=RECORD_LAYOUT).contains(&layout) {
             return Err(input.corrupt(format!("it has layout {layout}, this release reads {RECORD_LAYOUT}")));
         }
-        Ok(Record {
-            version: input.u64()?,
-            commit_id: input.u64()?,
-            last_event: input.u64()?,
-            due: input.time()?,
-            summary: input.summary()?,
-            head: input.bytes()?,
-            outbox: input.bytes()?,
-        })
+        let (version, commit_id, last_event, due) = (input.u64()?, input.u64()?, input.u64()?, input.time()?);
+        let mut summary = input.summary()?;
+        if layout == RECORD_LAYOUT {
+            summary.spent = Money(input.u64()?);
+        }
+        Ok(Record { version, commit_id, last_event, due, summary, head: input.bytes()?, outbox: input.bytes()? })
     }
 }
 
@@ -238,6 +239,7 @@ impl<'a> Reader<'a> {
             fingerprint,
             step: has_step.then(|| step.to_owned()),
             error: if error.is_empty() { None } else { Some(decode_named("the error of a run", error)?) },
+            spent: Money::ZERO,
         })
     }
 }
@@ -273,6 +275,7 @@ mod tests {
             fingerprint: Sha256::of(b"f"),
             step: Some(String::new()),
             error: Some(StepError::new(ErrorClass::Timeout, "too slow").advice("wait")),
+            spent: Money(40_000),
         };
         let record = Record {
             version: 7,
@@ -290,6 +293,13 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(matches!(Record::decode(&bytes[..end]), Err(StoreError::Corrupt { .. })), "{end}");
         }
+        // What the release before wrote: the same without the cost, which stands before the two byte strings at the end.
+        let mut old = bytes.clone();
+        old[0] = RECORD_LAYOUT_BEFORE;
+        let cost_at = bytes.len() - (4 + b"head".len()) - 4 - 8;
+        old.drain(cost_at..cost_at + 8);
+        let read = Record::decode(&old).unwrap();
+        assert_eq!((read.summary, read.head), (RunSummary { spent: Money::ZERO, ..summary.clone() }, &b"head"[..]));
         let entry = IndexEntry::of(&summary).encode();
         assert_eq!(IndexEntry::decode(&entry).unwrap(), IndexEntry::of(&summary));
     }

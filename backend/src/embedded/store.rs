@@ -49,8 +49,12 @@ impl EmbeddedStore {
         }
     }
 
+    pub(super) fn file(&self) -> &StateFile {
+        &self.file
+    }
+
     /// Does `work` where it may wait for the disk.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&StateFile) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

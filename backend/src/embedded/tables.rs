@@ -1,7 +1,7 @@
 //! The tables of the file and their keys.
 
 use crate::{Shard, StoreError};
-use darkroom_proto::{RunId, Sha256, Timestamp};
+use darkroom_proto::{CallId, RunId, Sha256, Timestamp};
 use redb::TableDefinition;
 
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -22,6 +22,10 @@ pub(super) const INBOX_KEYS: TableDefinition<'static, &'static [u8], u64> = Tabl
 pub(super) const DEFINITIONS: Bytes = TableDefinition::new("definitions");
 /// Saved files by scope and key.
 pub(super) const SAVED: Bytes = TableDefinition::new("saved");
+/// The paid calls of runs, the last ones of their steps and what a run has cost, told apart by the first byte of the key.
+pub(super) const CALLS: Bytes = TableDefinition::new("calls");
+/// What purses spent on which day, and what calls were booked with, told apart by the first byte of the key.
+pub(super) const SPEND: Bytes = TableDefinition::new("spend");
 /// The last epoch of each shard.
 pub(super) const EPOCHS: TableDefinition<'static, u16, u64> = TableDefinition::new("epochs");
 /// Numbers about the file as a whole.
@@ -35,6 +39,13 @@ pub(super) const SCHEMA_VERSION: u64 = 1;
 const RECORD: u8 = b'r';
 const FIELD: u8 = b'f';
 const EVENTS: u8 = b'e';
+
+const CALL: u8 = b'c';
+const NEWEST_CALL: u8 = b'n';
+const SPENT_BY_RUN: u8 = b's';
+
+const SPENT_ON: u8 = b'd';
+const BOOKED: u8 = b'b';
 
 /// The key of a run's record.
 pub(super) fn record(run: RunId) -> [u8; 17] {
@@ -117,6 +128,48 @@ pub(super) fn saved(scope: Sha256, key: Sha256) -> [u8; 64] {
     bytes[..32].copy_from_slice(scope.as_bytes());
     bytes[32..].copy_from_slice(key.as_bytes());
     bytes
+}
+
+/// The key of a paid call.
+pub(super) fn call(run: RunId, call: &CallId) -> Vec<u8> {
+    [&of_run(CALL, run), call.as_str().as_bytes()].concat()
+}
+
+/// What the keys of all calls of a run start with.
+pub(super) fn calls(run: RunId) -> [u8; 17] {
+    of_run(CALL, run)
+}
+
+/// The key of what is known of the last call of a step, `<step>@<generation>`.
+pub(super) fn newest_call(run: RunId, place: &str) -> Vec<u8> {
+    [&of_run(NEWEST_CALL, run), place.as_bytes()].concat()
+}
+
+/// The key of what the calls of a run take of its budget.
+pub(super) fn spent_by_run(run: RunId) -> [u8; 17] {
+    of_run(SPENT_BY_RUN, run)
+}
+
+/// The key of what a purse spent on a day.
+pub(super) fn spent_on(day: u64, purse: &str) -> Vec<u8> {
+    [&[SPENT_ON], day.to_be_bytes().as_slice(), purse.as_bytes()].concat()
+}
+
+/// The purse with this key.
+pub(super) fn purse(key: &[u8]) -> Result<String, StoreError> {
+    let name = key.get(9..).unwrap_or_default().to_vec();
+    String::from_utf8(name)
+        .map_err(|error| StoreError::Corrupt { what: "the name of a purse".into(), why: error.to_string() })
+}
+
+/// The key of what a call was booked with.
+pub(super) fn booked(call: &CallId) -> Vec<u8> {
+    [&[BOOKED], call.as_str().as_bytes()].concat()
+}
+
+/// Where the keys of booked calls start, and where they end.
+pub(super) fn all_booked() -> [[u8; 1]; 2] {
+    [[BOOKED], [BOOKED + 1]]
 }
 
 fn of_run(kind: u8, run: RunId) -> [u8; 17] {

@@ -81,6 +81,11 @@ impl Connection {
         &self.place
     }
 
+    /// How often it was made so far.
+    pub(super) fn number(&self) -> u64 {
+        self.line().number
+    }
+
     /// Makes it unusable, for this reason.
     pub(super) fn refuse(&mut self, why: String) {
         self.client = Err(why);

@@ -1,9 +1,10 @@
 //! The names of all keys.
 //!
-//! Whatever one script touches carries the same hash tag, `{n}` of the shard, so that it stays together in a cluster.
+//! Whatever one script touches carries the same hash tag, so that it stays together in a cluster: `{n}` of the shard, or the
+//! name of a family of keys that belong to no shard.
 
 use crate::{Role, Shard};
-use darkroom_proto::{RunId, RunStatus, Sha256};
+use darkroom_proto::{CallId, RunId, RunStatus, Sha256};
 
 /// The keys of one namespace.
 #[derive(Debug, Clone)]
@@ -57,6 +58,11 @@ impl Keys {
     /// A hash: who has which step of a run.
     pub(super) fn claims(&self, run: RunId) -> String {
         self.run(run) + ":claims"
+    }
+
+    /// A hash: the paid calls of a run, and what follows from them.
+    pub(super) fn calls(&self, run: RunId) -> String {
+        self.run(run) + ":calls"
     }
 
     /// A string that ends by itself: who owns a shard, and its epoch behind the last `|`.
@@ -118,6 +124,68 @@ impl Keys {
         format!("{}:members:{role}", self.namespace)
     }
 
+    /// What a limit is kept in, which ends by itself. Sorted sets: who is in, by when that ends; who waits for a place, by
+    /// when they came; who waits for anything, by when that lapses; who has a turn, by when it is. A hash: its rate.
+    pub(super) fn limit(&self, limit: &str) -> [String; 5] {
+        ["held", "queue", "lapse", "turns", "rate"].map(|what| format!("{}:{{limit}}:{what}:{limit}", self.namespace))
+    }
+
+    /// A sorted set: the reservations of all calls, by when they lapse.
+    pub(super) fn reservations(&self) -> String {
+        format!("{}:{{spend}}:reservations", self.namespace)
+    }
+
+    /// A hash: what each reservation holds.
+    pub(super) fn reserved(&self) -> String {
+        format!("{}:{{spend}}:reserved", self.namespace)
+    }
+
+    /// A hash: what is set aside, by purse.
+    pub(super) fn aside(&self) -> String {
+        format!("{}:{{spend}}:aside", self.namespace)
+    }
+
+    /// A string that ends by itself: what a call was booked with.
+    pub(super) fn booked(&self, call: &CallId) -> String {
+        format!("{}:{{spend}}:booked:{call}", self.namespace)
+    }
+
+    /// What the keys of days start with. Behind it the number of the day since 1970. Hashes that end by themselves: what
+    /// each purse spent, and on how many calls.
+    pub(super) fn days(&self) -> String {
+        format!("{}:{{spend}}:day:", self.namespace)
+    }
+
+    /// A string: what makes the URLs of webhooks hard to guess.
+    pub(super) fn secret(&self) -> String {
+        format!("{}:{{provider}}:secret", self.namespace)
+    }
+
+    /// A string that ends by itself: what webhooks of a provider are checked with.
+    pub(super) fn trust(&self, provider: &str) -> String {
+        format!("{}:{{provider}}:trust:{provider}", self.namespace)
+    }
+
+    /// A hash: what is known of the keys and routes of a provider.
+    pub(super) fn conditions(&self, provider: &str) -> String {
+        format!("{}:{{provider}}:conditions:{provider}", self.namespace)
+    }
+
+    /// A set: the fingerprints of the keys of a provider.
+    pub(super) fn fingerprints(&self, provider: &str) -> String {
+        format!("{}:{{provider}}:keys:{provider}", self.namespace)
+    }
+
+    /// A string that ends by itself: who may try a key or a route.
+    pub(super) fn probe(&self, provider: &str, of: &str) -> String {
+        format!("{}:{{provider}}:probe:{provider}/{of}", self.namespace)
+    }
+
+    /// A number: how often a key or a route got better.
+    pub(super) fn relief(&self) -> String {
+        format!("{}:{{provider}}:relief", self.namespace)
+    }
+
     fn of_shard(&self, shard: Shard, what: &str) -> String {
         format!("{}:{{{}}}:{what}", self.namespace, shard.0)
     }
@@ -149,6 +217,7 @@ mod tests {
             keys.run(run),
             keys.events(run),
             keys.claims(run),
+            keys.calls(run),
             keys.runs(shard),
             keys.owner(shard),
             keys.epoch(shard),
@@ -159,6 +228,21 @@ mod tests {
             keys.posted(shard),
         ] {
             assert!(key.starts_with("dr:{3}:"), "{key}");
+        }
+    }
+
+    #[test]
+    fn all_keys_of_a_family_share_its_hash_tag() {
+        let keys = Keys::new("dr", 16);
+        let call = CallId::new(RunId::from_bytes([19; 16]), &"edit".parse().unwrap(), 1, 1);
+        let limits = keys.limit("fal/ab").to_vec();
+        let spend = vec![keys.reservations(), keys.reserved(), keys.aside(), keys.booked(&call), keys.days()];
+        let provider =
+            vec![keys.conditions("fal"), keys.fingerprints("fal"), keys.probe("fal", "key/ab"), keys.relief()];
+        for (tag, of_family) in [("dr:{limit}:", limits), ("dr:{spend}:", spend), ("dr:{provider}:", provider)] {
+            for key in of_family {
+                assert!(key.starts_with(tag), "{key}");
+            }
         }
     }
 

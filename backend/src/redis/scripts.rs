@@ -35,6 +35,18 @@ scripts! {
     CLAIM = "08_claim",
     ANNOUNCE = "09_announce",
     MEMBERS = "10_members",
+    INTENT = "11_intent",
+    CALL = "12_call",
+    RESTORE = "13_restore",
+    CANCEL = "14_cancel",
+    ADMIT = "15_admit",
+    LEAVE = "16_leave",
+    RESERVE = "17_reserve",
+    BOOK = "18_book",
+    SEE = "19_see",
+    FORGET = "20_forget",
+    PROBE = "21_probe",
+    KEYS = "22_keys",
 }
 
 impl Source {

@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the store of a fleet.
 
 use super::connection::Connection;
+use super::epoch::Life;
 use super::index::Known;
 use super::keys::Keys;
 use super::time::Time;
@@ -46,6 +47,7 @@ pub(super) struct Inner {
     pub(super) keys: Keys,
     pub(super) time: Time,
     pub(super) known: Known,
+    pub(super) life: Life,
 }
 
 impl std::fmt::Debug for RedisStore {
@@ -68,7 +70,8 @@ impl RedisStore {
         };
         let keys = Keys::new(&options.namespace, options.shards);
         let lanes = std::iter::repeat_with(lane).take(usize::from(keys.shards().min(LANES_MAX))).collect();
-        Self { inner: Arc::new(Inner { lanes, keys, time: Time::new(), known: Known::default() }) }
+        let inner = Inner { lanes, keys, time: Time::new(), known: Known::default(), life: Life::default() };
+        Self { inner: Arc::new(inner) }
     }
 }
 
@@ -81,6 +84,11 @@ impl Inner {
     /// The connection for what belongs to this shard.
     pub(super) fn lane(&self, shard: Shard) -> &Connection {
         &self.lanes[usize::from(shard.0) % self.lanes.len()]
+    }
+
+    /// How many connections were made so far.
+    pub(super) fn connections(&self) -> u64 {
+        self.lanes.iter().map(Connection::number).sum()
     }
 
     /// Refuses a shard that is not there.

@@ -9,7 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
 use crate::{folder, run_name};
-use darkroom_backend::{Command, Reader, Store as _};
+use darkroom_backend::{Command, Ledger as _, Reader, Store as _};
 use darkroom_coordinator::RunCommand;
 use darkroom_proto::{RunId, RunStatus};
 use std::collections::BTreeSet;
@@ -95,6 +95,7 @@ async fn alone(reader: Reader, settings: &Settings, command: Command) -> Result<
     let id = command.run;
     let engine = Embedded::open(settings).await?;
     // Before anything runs: it meets the run in the same batch as the steps that were under way, and nothing else begins.
+    engine.store.flag_cancelled(id).await?;
     engine.store.post(&command).await?;
     let mut interrupt = Interrupt::listen()?;
     let mut running = engine.start(Some(BTreeSet::from([id])));

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = runs.iter().map(|(id, summary)| cells(*id, summary, now)).collect();
-    say(&table(&["RUN", "WORKFLOW", "STATUS", "STEP", "AGE", "WHY"], &rows));
+    say(&table(&["RUN", "WORKFLOW", "STATUS", "STEP", "COST", "AGE", "WHY"], &rows));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,6 +81,7 @@ fn cells(id: RunId, summary: &RunSummary, now: Timestamp) -> Vec<String> {
         summary.workflow.clone(),
         summary.status.to_string(),
         summary.step.clone().unwrap_or_default(),
+        summary.spent.to_string(),
         span(now.since(summary.created_at)),
         why,
     ]
@@ -98,5 +99,6 @@ fn row(id: RunId, summary: &RunSummary) -> RunRow {
         updated_at: summary.updated_at,
         finished_at: summary.finished_at,
         error: summary.error.as_ref().map(ErrorDocument::from),
+        cost: summary.spent.usd(),
     }
 }

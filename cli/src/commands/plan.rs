@@ -6,11 +6,14 @@ use crate::door::Records;
 use crate::embedded::Embedded;
 use crate::failure::Failure;
 use crate::given;
+use crate::links::Links;
+use crate::offer::offers;
 use crate::output::{Format, say, say_json, table};
 use crate::settings::Settings;
 use crate::{folder, run_name, workflow_file};
 use darkroom_engine::Run;
-use darkroom_engine::preview::{Action, Preview, PreviewStep, preview};
+use darkroom_engine::preview::{Action, Cost, Preview, PreviewStep, preview};
+use darkroom_proto::Money;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,8 +66,11 @@ async fn of_file(path: &Path, what: &What, settings: &Settings) -> Result<Previe
         false => None,
     };
     let spec = match engine {
-        Some(engine) => what.spec(&file, &engine).await?,
-        None => what.spec_of(&file, given::looked_at(&file.plan, what.inputs(), &file.folder)?)?,
+        Some(engine) => what.spec(&file, &engine, settings).await?,
+        None => {
+            let links = Links::new(settings);
+            what.spec_of(&file, given::looked_at(&file.plan, what.inputs(), &file.folder, &links).await?)?
+        }
     };
     let run = Run::new(crate::commands::run::new_id(), Arc::new(spec));
     previewed(&file, &run, settings)
@@ -75,16 +81,15 @@ async fn of_run(args: &Args, settings: &Settings) -> Result<Preview, Failure> {
     let (id, _) = run_name::find(&records, &args.what).await?;
     let stored = records.stored(id).await?;
     let from = args.from_step.as_deref().map(|name| step_named(&stored.plan, name)).transpose()?;
-    let routes = darkroom_worker::Routes { has_provider_key: settings.has_provider_key() };
     let now = darkroom_backend::Clock::system().now();
-    preview(&stored.plan, &stored.run, from.as_ref(), now, &|op, model| routes.of(op, model))
+    preview(&stored.plan, &stored.run, from.as_ref(), now, &offers(settings))
         .map_err(|(path, error)| Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice))
 }
 
 /// A preview for people.
 pub(crate) fn text(shown: &Preview) -> String {
     let rows: Vec<Vec<String>> = shown.steps.iter().map(row).collect();
-    let steps = table(&["  STEP", "OP", "FROM", "ACTION", "MODEL", "COST", "SAVES"], &rows);
+    let steps = table(&["  STEP", "OP", "FROM", "ACTION", "MODEL", "EST.COST", "SAVES"], &rows);
     let counts = |action: Action| shown.steps.iter().filter(|step| step.action == action).count();
     let unserved: BTreeSet<&str> = shown
         .steps
@@ -94,7 +99,10 @@ pub(crate) fn text(shown: &Preview) -> String {
         .filter(|model| !model.contains("${{"))
         .collect();
     let spent = match unserved.is_empty() {
-        true => "Will spend $0.00: everything runs on this machine.".to_owned(),
+        true if shown.cost.high == 0.0 && shown.cost.is_known() => {
+            "Will spend $0.00: everything runs on this machine.".to_owned()
+        }
+        true => format!("Will spend {} ({}).", amount(&shown.cost), shown.cost.source),
         false => {
             let names: Vec<&str> = unserved.into_iter().collect();
             format!("No provider that is configured serves {}.", names.join(", "))
@@ -108,6 +116,18 @@ pub(crate) fn text(shown: &Preview) -> String {
         counts(Action::Run) + counts(Action::Unknown),
         counts(Action::Skip),
     )
+}
+
+/// A range of costs, such as `$0.04–$0.08 per item`.
+fn amount(cost: &Cost) -> String {
+    let (low, high) = (Money::from_usd(cost.low), Money::from_usd(cost.high));
+    let range = match (low == high, cost.is_known()) {
+        (true, true) => high.to_string(),
+        (false, true) => format!("{low}–{high}"),
+        (_, false) if high == Money::ZERO => "?".to_owned(),
+        (_, false) => format!("{low}–{high} and more"),
+    };
+    if cost.per_item { format!("{range} per item") } else { range }
 }
 
 fn row(step: &PreviewStep) -> Vec<String> {
@@ -143,7 +163,7 @@ fn row(step: &PreviewStep) -> Vec<String> {
         step.from.clone().unwrap_or_else(|| "–".to_owned()),
         format!("{action}{reason}"),
         model,
-        "$0.000".to_owned(),
+        amount(&step.cost),
         step.save.clone().unwrap_or_default(),
     ]
 }

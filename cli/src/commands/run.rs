@@ -11,6 +11,8 @@ use crate::folder;
 use crate::given::{self, Assignment};
 use crate::handing::{Bring, Watch, hand_in};
 use crate::interrupt::Interrupt;
+use crate::links::Links;
+use crate::offer::offers;
 use crate::output::{Format, complain};
 use crate::progress::Progress;
 use crate::settings::{FleetPlace, Settings};
@@ -20,7 +22,7 @@ use darkroom_backend::{Artifacts, Clock, RabbitQueue, RedisStore, RunFilter, Sto
 use darkroom_coordinator::{Desk, Stored, Submission};
 use darkroom_engine::preview::{Action, Preview, preview, skip_paths};
 use darkroom_engine::{Reusable, Run, Spec, saved_scope};
-use darkroom_proto::{Map, RunId, RunStatus, Saved};
+use darkroom_proto::{Map, Money, RunId, RunStatus, Saved};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,14 +75,15 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return in_fleet(&args, &file, &place, &settings, format).await;
     }
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
-    let spec = args.what.spec(&file, &engine).await?;
+    let mut spec = args.what.spec(&file, &engine, &settings).await?;
     let fingerprint = Desk::<darkroom_backend::EmbeddedStore, darkroom_backend::EmbeddedQueue>::fingerprint(&spec);
     let newest = newest(&engine.store, fingerprint).await?;
     if let Some(step) = &args.from_step {
         let (id, _) = newest.ok_or_else(none_to_go_on_with)?;
         return commands::resume::go_on(&engine, id, Some(step), &settings, format).await;
     }
-    if let Some((id, RunStatus::Pending | RunStatus::Running)) = newest
+    if let Some((id, status)) = newest
+        && !status.is_terminal()
         && !args.new
         && !args.what.force
     {
@@ -90,8 +93,9 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return follow(&engine, running, stored, &settings, format).await;
     }
     let id = new_id();
+    let shown = previewed(&file, &Run::new(id, Arc::new(spec.clone())), &settings)?;
+    spec.estimated = Money::from_usd(shown.cost.high);
     let run = Run::new(id, Arc::new(spec.clone()));
-    let shown = previewed(&file, &run, &settings)?;
     if format == Format::Table {
         complain(&commands::plan::text(&shown));
     }
@@ -115,7 +119,8 @@ async fn in_fleet(
     let fleet = Fleet::open(place, artifacts.clone()).await?;
     let store = &fleet.store.store;
     let out = args.what.out()?;
-    let inputs = given::take_in(&file.plan, args.what.inputs(), &file.folder, &artifacts)?;
+    let inputs =
+        given::take_in(&file.plan, args.what.inputs(), &file.folder, &artifacts, &Links::new(settings)).await?;
     let mut spec = args.what.asked.spec(file, inputs, None)?;
     spec.artifacts_url = artifacts.root_url();
     if !args.what.force {
@@ -139,6 +144,7 @@ async fn in_fleet(
         _ => {
             let id = new_id();
             let shown = previewed(file, &Run::new(id, Arc::new(spec.clone())), settings)?;
+            spec.estimated = Money::from_usd(shown.cost.high);
             if format == Format::Table {
                 complain(&commands::plan::text(&shown));
             }
@@ -194,10 +200,9 @@ pub(crate) fn new_id() -> RunId {
 
 /// What the run will do.
 pub(crate) fn previewed(file: &WorkflowFile, run: &Run, settings: &Settings) -> Result<Preview, Failure> {
-    let routes = darkroom_worker::Routes { has_provider_key: settings.has_provider_key() };
-    let shown = preview(&file.plan, run, None, run.spec.created_at, &|op, model| routes.of(op, model)).map_err(
-        |(path, error)| Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice),
-    )?;
+    let shown = preview(&file.plan, run, None, run.spec.created_at, &offers(settings)).map_err(|(path, error)| {
+        Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice)
+    })?;
     if let Some(only) = &run.spec.only
         && let Some(total) = shown.steps.iter().find(|step| step.path == only.step).and_then(|step| step.items)
         && let Some(beyond) = only.numbers.iter().find(|number| **number > total)
@@ -234,8 +239,14 @@ impl What {
     }
 
     /// What the run is given: inputs read, files taken in, and what is there already found.
-    pub(crate) async fn spec(&self, file: &WorkflowFile, engine: &Embedded) -> Result<Spec, Failure> {
-        let inputs = given::take_in(&file.plan, self.inputs(), &file.folder, &engine.artifacts)?;
+    pub(crate) async fn spec(
+        &self,
+        file: &WorkflowFile,
+        engine: &Embedded,
+        settings: &Settings,
+    ) -> Result<Spec, Failure> {
+        let inputs =
+            given::take_in(&file.plan, self.inputs(), &file.folder, &engine.artifacts, &Links::new(settings)).await?;
         let mut spec = self.spec_of(file, inputs)?;
         spec.artifacts_url = engine.artifacts.root_url();
         if !self.force {

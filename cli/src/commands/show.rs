@@ -8,7 +8,7 @@ use crate::run_name;
 use crate::settings::Settings;
 use darkroom_coordinator::Stored;
 use darkroom_engine::{Run, run_document, step_document};
-use darkroom_proto::{RunDocument, RunId, StepDocument, StepPath};
+use darkroom_proto::{Money, RunDocument, RunId, StepDocument, StepPath};
 use std::process::ExitCode;
 
 /// Show a run and its steps
@@ -75,6 +75,13 @@ fn print_run(document: &RunDocument, id: RunId) {
     let took = document.finished_at.unwrap_or(document.updated_at).since(document.created_at);
     say(&format!("{}  {}  {}", document.id, document.workflow, document.status));
     say(&format!("created {}  took {}  version {}", document.created_at, span(took), document.version.short(7)));
+    let cost = &document.cost;
+    let doubtful = match cost.possible_duplicates {
+        0 => String::new(),
+        calls => format!("  {calls} of its calls may have been paid twice"),
+    };
+    let (spent, estimated) = (Money::from_usd(cost.spent), Money::from_usd(cost.estimated));
+    say(&format!("spent {spent}  estimated {estimated}{doubtful}"));
     say("");
     print_steps(&document.steps);
     for (name, value) in &document.outputs {
@@ -95,7 +102,7 @@ fn print_steps(steps: &[StepDocument]) {
     for step in steps {
         collect(step, &mut rows);
     }
-    say(&table(&["STEP", "OP", "STATUS", "TRY", "TOOK", "NOTE"], &rows));
+    say(&table(&["STEP", "OP", "STATUS", "TRY", "TOOK", "COST", "NOTE"], &rows));
 }
 
 fn collect(step: &StepDocument, rows: &mut Vec<Vec<String>>) {
@@ -113,7 +120,8 @@ fn collect(step: &StepDocument, rows: &mut Vec<Vec<String>>) {
     let saved = step.saved.as_ref().map(|path| format!("→ {path}"));
     let note: Vec<String> = [counts, error, step.reason.clone(), saved].into_iter().flatten().collect();
     let attempts = if step.attempts == 0 { String::new() } else { step.attempts.to_string() };
-    rows.push(vec![step.path.clone(), step.op.clone(), step.status.to_string(), attempts, took, note.join("; ")]);
+    let cost = Money::from_usd(step.cost).to_string();
+    rows.push(vec![step.path.clone(), step.op.clone(), step.status.to_string(), attempts, took, cost, note.join("; ")]);
     for inner in &step.steps {
         collect(inner, rows);
     }

@@ -6,12 +6,13 @@ use crate::door::Records;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::handing::{Bring, Watch, hand_in};
+use crate::links::Links;
 use crate::output::{Format, say, say_json};
 use crate::settings::Settings;
 use crate::trail::Trail;
 use crate::{folder, given, workflow_file};
 use darkroom_engine::Run;
-use darkroom_proto::{Duration, RunId};
+use darkroom_proto::{Duration, Money, RunId};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,12 +66,15 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     args.asked.check(&file)?;
     let artifacts = folder::artifacts(&settings)?;
     let fleet = Fleet::open(&place, artifacts.clone()).await?;
-    let inputs = given::take_in(&file.plan, &args.asked.input, &file.folder, &artifacts)?;
+    let inputs =
+        given::take_in(&file.plan, &args.asked.input, &file.folder, &artifacts, &Links::new(&settings)).await?;
     let mut spec = args.asked.spec(&file, inputs, None)?;
     spec.artifacts_url = artifacts.root_url();
     let id = args.key.as_ref().map_or_else(new_id, |key| RunId::from_key(TENANT, key));
     let began = spec.created_at;
-    note_fallback(&previewed(&file, &Run::new(id, Arc::new(spec.clone())), &settings)?);
+    let shown = previewed(&file, &Run::new(id, Arc::new(spec.clone())), &settings)?;
+    spec.estimated = Money::from_usd(shown.cost.high);
+    note_fallback(&shown);
     let status = hand_in(&fleet, &file, id, spec, &artifacts).await?;
     let Some(wait) = args.wait else {
         match format {

@@ -6,7 +6,7 @@ use crate::output::{Format, complain, say};
 use crate::run_name;
 use crate::settings::Settings;
 use crate::trail::{Followed, Trail};
-use darkroom_engine::{Happened, What};
+use darkroom_engine::{CYCLES_MAX, Happened, What};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -36,15 +36,22 @@ struct Line<'a> {
     /// Instead of the number that is stored: times are text in all documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     again_at: Option<String>,
+    /// In USD, as in all documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
 }
 
 impl Line<'_> {
     fn of(seq: u64, happened: &Happened) -> Line<'_> {
         let again_at = match &happened.what {
-            What::StepRetrying { again_at, .. } => Some(again_at.to_string()),
+            What::StepRetrying { again_at, .. } | What::StepParked { again_at, .. } => Some(again_at.to_string()),
             _ => None,
         };
-        Line { seq, at: happened.at.to_string(), what: &happened.what, again_at }
+        let cost = match &happened.what {
+            What::StepCompleted { cost, .. } if !cost.is_none() => Some(cost.spent.usd()),
+            _ => None,
+        };
+        Line { seq, at: happened.at.to_string(), what: &happened.what, again_at, cost }
     }
 }
 
@@ -94,6 +101,10 @@ fn line(happened: &Happened) -> String {
         }
         What::StepRetrying { step, attempt, again_at, error } => {
             (Some(step), format!("attempt {attempt} failed, again at {again_at}: {error}"))
+        }
+        What::StepWaiting { step, reason } => (Some(step), format!("waits for {reason}")),
+        What::StepParked { step, error, again_at, cycle } => {
+            (Some(step), format!("parked, looked at again at {again_at} (cycle {cycle} of {CYCLES_MAX}): {error}"))
         }
         What::StepFailed { step, error, tolerated: false, .. } => (Some(step), format!("failed: {error}")),
         What::StepFailed { step, error, tolerated: true, .. } => (Some(step), format!("failed, tolerated: {error}")),

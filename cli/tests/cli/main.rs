@@ -11,6 +11,7 @@ mod fleet_settings;
 mod folder;
 mod inputs;
 mod kill;
+mod links;
 mod looking;
 mod main_job;
 mod picture;

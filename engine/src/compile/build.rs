@@ -81,6 +81,7 @@ impl Compiler<'_, '_> {
         let plan = Plan {
             workflow: self.definition.id.clone(),
             title: self.definition.about.title.clone(),
+            budget: self.definition.budget,
             definition: Sha256::of(canonical.as_bytes()),
             inputs: self.definition.inputs.iter().map(|def| def.input.clone()).collect::<Vec<Input>>(),
             nodes,

@@ -8,12 +8,15 @@
 
 mod failure;
 mod fanout;
+mod money;
 mod order;
+mod parking;
 mod preview;
 mod property;
 mod recovery;
 mod resume;
 mod reuse;
 mod scale;
+mod waiting;
 mod watch;
 mod world;

@@ -2,15 +2,80 @@
 
 use crate::world::{World, path, picture, pictures};
 use darkroom_engine::Reusable;
-use darkroom_engine::preview::{Action, Preview, preview};
-use darkroom_proto::{ErrorClass, StepError, StepPath};
+use darkroom_engine::preview::{Action, Cost, Offer, Preview, preview};
+use darkroom_proto::model::{Price, Unit};
+use darkroom_proto::{Duration, ErrorClass, StepError, StepPath};
 use serde_json::json;
 
 const PHOTO: &str = "inputs:\n  photo: {type: image}\n  wide: {type: boolean, default: false}\nsteps:\n  - {id: gray, uses: image.grayscale, save: gray.png}\n  - {id: wide, if: inputs.wide, uses: image.resize, with: {width: 90}}\n  - {id: look, if: steps.gray.status == 'completed', uses: image.info}\n  - {id: small, uses: image.resize, with: {width: 5}, save: small.png}\n";
 
 fn of(world: &World, from: Option<&str>) -> Result<Preview, (StepPath, StepError)> {
     let from = from.map(path);
-    preview(&world.plan, &world.run, from.as_ref(), world.now, &|_, model| Some(format!("{model} by us")))
+    preview(&world.plan, &world.run, from.as_ref(), world.now, &offer)
+}
+
+/// Who serves a model in these tests: `flux-pro` for each picture, `flux-dev` for each megapixel, `nano-banana` for nobody
+/// says what.
+fn offer(_: &str, model: &str) -> Option<Offer> {
+    let price = |low, high, per| Some(Price { low, high, per, source: "2026-11".to_owned() });
+    let usually = Some(Duration::from_secs(9));
+    let by = |price| Offer { provider: "fal".to_owned(), is_free: false, price, usually };
+    match model {
+        "flux-pro" => Some(by(price(0.04, 0.05, Unit::Call))),
+        "flux-dev" => Some(by(price(0.02, 0.02, Unit::Megapixel))),
+        "nano-banana" => Some(by(None)),
+        model => Some(Offer::local(format!("{model} by us"))),
+    }
+}
+
+/// What a step, or everything, costs in cents.
+fn cents(cost: &Cost) -> (u32, u32, bool) {
+    ((cost.low * 100.0).round() as u32, (cost.high * 100.0).round() as u32, cost.per_item)
+}
+
+#[test]
+fn a_plan_says_what_each_step_will_cost_and_how_that_is_known() {
+    let text = "inputs:\n  more: {type: boolean, default: true}\n  models: {type: json, default: [flux-pro, flux-dev]}\nsteps:\n  \
+                - {id: one, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
+                - {id: large, uses: image.generate, with: {prompt: mug, model: flux-dev, width: 2000, height: 1500}}\n  \
+                - {id: perhaps, if: steps.one.error, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
+                - {id: no, if: not inputs.more, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
+                - {id: each, for-each: range(10), uses: image.generate, with: {prompt: mug, model: flux-pro}}\n  \
+                - {id: models, for-each: inputs.models, uses: image.generate, with: {prompt: mug, model: '${{ item }}', width: 1000, height: 1000}}\n  \
+                - {id: gray, uses: image.grayscale, with: {image: '${{ steps.one.image }}'}}\n  \
+                - {id: here, uses: image.generate, with: {prompt: mug}}\n  \
+                - id: open\n    for-each: steps.each.ok\n    steps:\n      - {id: p, uses: image.generate, with: {prompt: mug, model: flux-pro}}\n";
+    let mut world = World::new(text);
+    let shown = of(&world, None).unwrap();
+    let costs: Vec<(&str, (u32, u32, bool))> =
+        shown.steps.iter().map(|step| (step.path.as_str(), cents(&step.cost))).collect();
+    let want = [
+        ("one", (4, 5, false)),
+        ("large", (6, 6, false)),
+        ("perhaps", (0, 5, false)),
+        ("no", (0, 0, false)),
+        ("each", (40, 50, false)),
+        ("models", (6, 7, false)),
+        ("gray", (0, 0, false)),
+        ("here", (0, 0, false)),
+        ("open", (0, 0, false)),
+        ("open[*]/p", (4, 5, true)),
+    ];
+    assert_eq!(costs, want);
+    assert_eq!(cents(&shown.cost), (60, 78, true));
+    assert_eq!((shown.cost.source.as_str(), shown.steps[0].cost.source.as_str()), ("fal: 2026-11", "fal: 2026-11"));
+    assert_eq!((shown.steps[7].cost.source.as_str(), shown.steps[0].seconds), ("local", Some(9.0)));
+    world.finish();
+    let after = of(&world, Some("each")).unwrap();
+    assert_eq!(cents(&after.steps[0].cost), (0, 0, false), "what is kept is not paid again");
+}
+
+#[test]
+fn a_price_that_nobody_knows_is_not_taken_for_nothing() {
+    let world = World::new("steps:\n  - {id: a, uses: image.generate, with: {prompt: mug, model: nano-banana}}\n");
+    let shown = of(&world, None).unwrap();
+    assert!(!shown.cost.is_known() && !shown.steps[0].cost.is_known());
+    assert_eq!(shown.cost.source, "unknown");
 }
 
 fn rows(world: &World, from: Option<&str>) -> Vec<(String, Action)> {

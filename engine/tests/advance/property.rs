@@ -2,18 +2,20 @@
 
 use crate::world::{Dice, World, plan_of};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Event, Happened, Head, Step, What};
+use darkroom_engine::{Event, Happened, Head, Step, What, parked};
 use darkroom_proto::{ErrorClass, Report, StepPath};
 use proptest::prelude::*;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-const FLOWS: [&str; 4] = [
+const FLOWS: [&str; 6] = [
     "steps:\n  - {id: a, uses: noop}\n  - parallel:\n      - {id: b, uses: noop, continue-on-error: true}\n      - {id: c, uses: noop}\n      - {id: d, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.b.data }}'}}\n  - {id: f, needs: [a], uses: noop}\n",
     "steps:\n  - id: x\n    for-each: range(30)\n    tolerate: 2\n    max-parallel: 5\n    uses: noop\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
     "steps:\n  - id: x\n    for-each: range(4)\n    continue-on-error: true\n    steps:\n      - {id: p, uses: noop}\n      - id: y\n        matrix: {k: [1, 2, 3]}\n        steps:\n          - {id: q, uses: noop}\n          - {id: r, uses: noop, continue-on-error: true}\n      - {id: s, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
     "steps:\n  - id: x\n    for-each: range(6)\n    steps:\n      - id: y\n        for-each: range(4)\n        tolerate: 1\n        uses: noop\n      - {id: s, uses: noop}\n  - parallel:\n      - {id: f, for-each: range(3), uses: noop}\n      - {id: g, uses: noop}\n",
+    "steps:\n  - {id: a, uses: image.generate, with: {prompt: mug}}\n  - id: x\n    for-each: range(12)\n    tolerate: 3\n    uses: image.generate\n    with: {prompt: 'mug ${{ item }}'}\n  - {id: b, uses: image.grayscale, with: {image: '${{ steps.a.image }}'}}\n",
+    "steps:\n  - id: x\n    for-each: range(5)\n    continue-on-error: true\n    steps:\n      - {id: p, uses: image.generate, with: {prompt: mug}}\n      - id: y\n        for-each: range(3)\n        tolerate: 1\n        uses: image.generate\n        with: {prompt: cup}\n      - {id: s, uses: image.detect, with: {image: '${{ steps.p.image }}'}}\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
 ];
 
 static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| FLOWS.iter().map(|text| plan_of(text)).collect());
@@ -26,18 +28,30 @@ struct Weather {
     faults: u32,
     repeats: usize,
     losses: u32,
+    /// How often a message waits, one in how many; 0: never.
+    waits: usize,
     cancel_at: Option<usize>,
     resumes: u32,
 }
 
 fn weather() -> impl Strategy<Value = Weather> {
-    (0..FLOWS.len(), any::<u64>(), 0..6u32, 0..4usize, 0..3u32, prop::option::weighted(0.3, 0..60usize), 0..3u32)
-        .prop_map(|(flow, seed, faults, repeats, losses, cancel_at, resumes)| Weather {
+    let losses_and_waits = (0..3u32, 0..4usize);
+    (
+        0..FLOWS.len(),
+        any::<u64>(),
+        0..6u32,
+        0..4usize,
+        losses_and_waits,
+        prop::option::weighted(0.3, 0..60usize),
+        0..3u32,
+    )
+        .prop_map(|(flow, seed, faults, repeats, (losses, waits), cancel_at, resumes)| Weather {
             flow,
             seed,
             faults,
             repeats,
             losses,
+            waits,
             cancel_at,
             resumes,
         })
@@ -57,7 +71,9 @@ fn play(weather: &Weather) -> World {
             (2, ErrorClass::Timeout),
             (9, ErrorClass::InvalidInput),
             (9, ErrorClass::ServerUnavailable),
-        ][dice.below(4)];
+            (2, ErrorClass::QuotaExceeded),
+            (99, ErrorClass::InvalidKey),
+        ][dice.below(6)];
         world = world.fault(path, attempts, class);
     }
     world.start();
@@ -89,15 +105,31 @@ fn storm(world: &mut World, dice: &mut Dice, weather: &Weather) {
             world.queue_lost();
             continue;
         }
+        if dice.below(30) == 0 {
+            // A key got better: some of what is parked is tried before its time.
+            let ready = parked(&world.plan, &world.run).into_iter().filter(|_| dice.below(2) == 0);
+            let ready = ready.map(|step| step.path).collect();
+            world.apply(Event::Looked { lost: BTreeSet::new(), ready });
+            continue;
+        }
         match (world.queue.len(), reports.len()) {
-            (0, 0) => return,
+            (0, 0) => {
+                let seed = dice.below(usize::MAX) as u64;
+                if !world.check_parked(|step| Dice(seed ^ step.path.as_str().len() as u64).below(3) > 0) {
+                    return;
+                }
+            }
             (0, count) => {
                 let report = reports.swap_remove(dice.below(count));
                 world.apply(Event::Report(report));
             }
             (waiting, count) if count == 0 || dice.below(2) == 0 => {
                 let message = world.take_at(dice.below(waiting));
-                let report = world.work_on(&message);
+                let report = match weather.waits {
+                    0 => world.work_on(&message),
+                    waits if dice.below(waits + 1) == 0 => world.work_on(&message),
+                    _ => world.wait_for(&message, dice.below(2) == 0),
+                };
                 reports.extend(std::iter::repeat_n(report, 1 + dice.below(weather.repeats + 1)));
             }
             (_, count) => {
@@ -152,8 +184,8 @@ proptest! {
 
     /// Without failures the order of reports changes nothing that is left at the end.
     #[test]
-    fn the_order_of_reports_does_not_matter(flow in 0..FLOWS.len(), seed in any::<u64>(), repeats in 0..4usize, losses in 0..3u32) {
-        let calm = Weather { flow, seed, faults: 0, repeats, losses, cancel_at: None, resumes: 0 };
+    fn the_order_of_reports_does_not_matter(flow in 0..FLOWS.len(), seed in any::<u64>(), repeats in 0..4usize, losses in 0..3u32, waits in 0..3usize) {
+        let calm = Weather { flow, seed, faults: 0, repeats, losses, waits, cancel_at: None, resumes: 0 };
         let world = play(&calm);
         let mut ordered = World::of(PLANS[flow].clone(), json!({}), |_| {});
         ordered.finish();

@@ -43,7 +43,7 @@ fn every_cut(name: &str, mut world: World) {
             .run
             .steps
             .values()
-            .filter(|step| matches!(step.state, State::Dispatched | State::Retrying { .. }))
+            .filter(|step| matches!(step.state, State::Dispatched | State::Retrying { .. } | State::Waiting { .. }))
             .count();
         // What was written before the cut is still there.
         cut.files =
@@ -80,6 +80,25 @@ fn the_catalogue_recovers_from_every_cut() {
             retried = retried.fault(&path, at as u32 % 3, ErrorClass::ServerUnavailable);
         }
         every_cut(name, retried);
+    }
+}
+
+#[test]
+fn steps_that_wait_and_are_parked_recover_from_every_cut() {
+    for (name, inputs) in [("product-photo", json!({})), ("logo-fleet", json!({}))] {
+        let mut waiting = World::of(plan_of(&catalogue(name)), inputs.clone(), |_| {});
+        waiting.waits = 3;
+        every_cut(name, waiting);
+        let mut parked = World::of(plan_of(&catalogue(name)), inputs, |_| {});
+        parked.waits = 1;
+        for (path, attempts, class) in [
+            ("generate", 7, ErrorClass::ServerUnavailable),
+            ("variants[2]", 3, ErrorClass::QuotaExceeded),
+            ("variants[4]", 99, ErrorClass::InvalidKey),
+        ] {
+            parked = parked.fault(path, attempts, class);
+        }
+        every_cut(name, parked);
     }
 }
 

@@ -18,7 +18,7 @@ fn look(world: &mut World, is_lost: impl Fn(&StepPath) -> bool) -> Vec<StepPath>
     let overdue: Vec<StepPath> =
         overdue(&world.plan, &world.run, world.now).into_iter().map(|overdue| overdue.path).collect();
     let lost = overdue.iter().filter(|path| is_lost(path)).cloned().collect();
-    world.apply(Event::Looked { lost });
+    world.apply(Event::Looked { lost, ready: BTreeSet::new() });
     overdue
 }
 

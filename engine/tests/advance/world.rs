@@ -1,15 +1,17 @@
 //! A world without brokers and without pictures: a store of commits, a queue, and a worker that answers from a script.
 
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Change, Effect, Event, Happened, Head, Run, Source, Spec, State, Step, What, advance, compile};
+use darkroom_engine::{
+    Change, Effect, Event, Happened, Head, Parked, Run, Source, Spec, State, Step, What, advance, compile, line, parked,
+};
 use darkroom_proto::{
-    Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
-    StepMessage, StepPath, Succeeded, Timestamp,
+    Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
+    StepMessage, StepPath, Succeeded, Timestamp, Waiting,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How long a worker takes for a step.
@@ -30,6 +32,7 @@ pub(crate) struct Queued {
 pub(crate) struct Commit {
     head: Vec<u8>,
     steps: Vec<(StepPath, Option<Vec<u8>>)>,
+    voided: BTreeSet<(StepPath, u32)>,
 }
 
 /// Steps that fail although their op would not: up to which attempt, and of what.
@@ -54,6 +57,12 @@ pub(crate) struct World {
     pub(crate) work: usize,
     /// Rounds of `Continue`.
     pub(crate) continued: u32,
+    /// Steps, with their generation, that nothing is paid for any more.
+    pub(crate) voided: BTreeSet<(StepPath, u32)>,
+    /// How often a step of an op that calls a provider waits before it is answered: to be let in first, then for the job.
+    pub(crate) waits: u32,
+    /// How often each message has waited.
+    pub(crate) waited: BTreeMap<String, u32>,
     /// Whether commits are written and invariants checked; off where it would hide the engine's own cost.
     pub(crate) checks: bool,
 }
@@ -131,13 +140,14 @@ impl World {
             filename: None,
             only: None,
             on_error: None,
+            estimated: Money::ZERO,
             existing: Default::default(),
             saved: Default::default(),
         };
         change(&mut spec);
         let spec: Spec = unpack(&pack(&spec));
         let run = Run::new(RunId::from_key("tenant", "key"), Arc::new(spec));
-        let log = vec![Commit { head: pack(&run.head), steps: Vec::new() }];
+        let log = vec![Commit { head: pack(&run.head), steps: Vec::new(), voided: BTreeSet::new() }];
         World {
             plan,
             run,
@@ -151,6 +161,9 @@ impl World {
             saved: Vec::new(),
             work: 0,
             continued: 0,
+            voided: BTreeSet::new(),
+            waits: 0,
+            waited: BTreeMap::new(),
             checks: true,
         }
     }
@@ -189,6 +202,9 @@ impl World {
             saved: Vec::new(),
             work: 0,
             continued: 0,
+            voided: self.log[..commits].iter().flat_map(|commit| commit.voided.clone()).collect(),
+            waits: self.waits,
+            waited: BTreeMap::new(),
             checks: true,
         }
     }
@@ -217,10 +233,14 @@ impl World {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             let window = self.run.head.window;
+            let before = if self.checks { self.payable() } else { BTreeSet::new() };
             let change = advance(&self.plan, &mut self.run, event, self.now);
+            self.voided.extend(change.voided.iter().cloned());
             if self.checks {
                 self.commit(&change);
                 self.check(window, &change);
+                self.check_causes(change.more);
+                self.check_voided(&before);
             }
             self.work += change.steps.len() + change.events.len() + change.effects.len();
             self.events.extend(change.events.iter().cloned());
@@ -242,7 +262,8 @@ impl World {
 
     fn commit(&mut self, change: &Change) {
         let steps = change.steps.iter().map(|path| (path.clone(), self.run.steps.get(path).map(pack)));
-        self.log.push(Commit { head: pack(&self.run.head), steps: steps.collect() });
+        let (head, voided) = (pack(&self.run.head), change.voided.clone());
+        self.log.push(Commit { head, steps: steps.collect(), voided });
     }
 
     /// What must hold after every event.
@@ -274,6 +295,58 @@ impl World {
         }
     }
 
+    /// No run is left without a live cause: whatever is under way, waits or is parked is looked at, and what is ready
+    /// waits for something that is under way.
+    fn check_causes(&self, goes_on: bool) {
+        let head = &self.run.head;
+        if head.status.is_terminal() || head.status == RunStatus::Pending {
+            return;
+        }
+        let mut states = BTreeSet::new();
+        for (path, step) in &self.run.steps {
+            let (kind, look_at) = match step.state {
+                State::Dispatched | State::Retrying { .. } => ("busy", step.watch.map(|watch| watch.look_at)),
+                State::Waiting { .. } => ("waiting", step.watch.map(|watch| watch.look_at)),
+                State::Parked { at } => ("parked", Some(at)),
+                State::Ready => {
+                    assert!(goes_on || head.in_flight >= head.window, "{path} is ready and nothing keeps it");
+                    states.insert("busy");
+                    continue;
+                }
+                _ => continue,
+            };
+            states.insert(kind);
+            assert!(look_at.is_some() && head.look_at <= look_at, "{path} is {kind} and nobody looks: {step:?}");
+            assert_eq!(step.waiting.is_some(), kind == "waiting", "{path}: {step:?}");
+        }
+        let want = match () {
+            () if goes_on || states.contains("busy") || states.is_empty() => RunStatus::Running,
+            () if states.contains("parked") => RunStatus::PendingRetry,
+            () => RunStatus::Waiting,
+        };
+        assert_eq!(head.status, want, "{:?}", self.statuses());
+        assert_eq!(self.run.has_parked(), states.contains("parked"));
+    }
+
+    /// The steps that a message was sent about and that may be paid for, with their generation.
+    fn payable(&self) -> BTreeSet<(StepPath, u32)> {
+        let calls_a_provider = |path: &StepPath| line(&self.plan, path).is_some_and(|(pool, _)| pool != "image");
+        let payable = self.run.steps.iter().filter(|(path, step)| step.attempt > 0 && calls_a_provider(path));
+        payable.map(|(path, step)| (path.clone(), step.generation)).collect()
+    }
+
+    /// For what ended without success, or was dropped, nothing is paid any more.
+    fn check_voided(&self, before: &BTreeSet<(StepPath, u32)>) {
+        for (path, generation) in self.payable().union(before) {
+            let ends_well = match self.run.step(path).filter(|step| step.generation == *generation) {
+                Some(step) => !matches!(step.state, State::Failed | State::Cancelled),
+                None => false,
+            };
+            let is_void = self.voided.contains(&(path.clone(), *generation));
+            assert_eq!(is_void, !ends_well, "{path}@{generation}: {:?}", self.run.step(path));
+        }
+    }
+
     fn children(&self, fan: &StepPath) -> Vec<State> {
         let inside =
             self.run.steps.range(fan.clone()..).take_while(|(path, _)| path.as_str().starts_with(fan.as_str()));
@@ -300,11 +373,26 @@ impl World {
         queued.message
     }
 
-    /// Answers the next message; false if there is none.
+    /// Answers the next message, or checks what is parked; false if there is neither.
     pub(crate) fn step(&mut self) -> bool {
-        let Some(message) = self.take() else { return false };
+        let Some(message) = self.take() else { return self.check_parked(|_| true) };
+        if let Some(report) = self.wait_with(&message) {
+            self.apply(Event::Report(report));
+            return true;
+        }
         let report = self.work_on(&message);
         self.apply(Event::Report(report));
+        true
+    }
+
+    /// Lets time pass until a parked step is checked; those count as ready that are.
+    pub(crate) fn check_parked(&mut self, is_ready: impl Fn(&Parked) -> bool) -> bool {
+        let parked = parked(&self.plan, &self.run);
+        let Some(at) = parked.iter().map(|step| step.at).min() else { return false };
+        self.now = self.now.max(at);
+        let due = parked.into_iter().filter(|step| step.at <= self.now);
+        let ready = due.filter(is_ready).map(|step| step.path).collect();
+        self.apply(Event::Looked { lost: BTreeSet::new(), ready });
         true
     }
 
@@ -328,6 +416,27 @@ impl World {
         self.play();
         assert!(self.run.head.status.is_terminal(), "it hangs: {:#?}", self.statuses());
         self
+    }
+
+    /// As long as the step of a message waits, its message comes back.
+    fn wait_with(&mut self, message: &StepMessage) -> Option<Report> {
+        line(&self.plan, &message.path).filter(|(pool, _)| *pool != "image")?;
+        let key = format!("{}@{}.{}", message.path, message.generation, message.attempt);
+        let times = self.waited.entry(key).or_default();
+        if *times >= self.waits {
+            return None;
+        }
+        *times += 1;
+        let submitted = *times > 1;
+        Some(self.wait_for(message, submitted))
+    }
+
+    /// A worker says that the step waits, and sends its message to itself.
+    pub(crate) fn wait_for(&mut self, message: &StepMessage, submitted: bool) -> Report {
+        let until = self.now.after(Duration::from_secs(2));
+        let reason = if submitted { "flux-pro at fal" } else { "a free place at fal" };
+        self.queue.push(Queued { at: until, batch: false, message: message.clone() });
+        report(message, Outcome::Waiting(Waiting { reason: reason.to_owned(), submitted, until }))
     }
 
     /// What a worker does with a message.

@@ -1,11 +1,11 @@
 //! Work for a fleet: runs that are handed in for as long as a test wants.
 
 use super::Fleet;
-use darkroom_backend::{Clock, Definition};
-use darkroom_coordinator::Submission;
+use darkroom_backend::{Clock, Definition, Ledger, Queue, Store};
+use darkroom_coordinator::{Desk, Submission};
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Source, Spec, compile};
-use darkroom_proto::{Map, RunId};
+use darkroom_proto::{Map, Money, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
@@ -77,6 +77,7 @@ impl Workflow {
             filename: None,
             only: None,
             on_error: None,
+            estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
         };
@@ -85,6 +86,14 @@ impl Workflow {
         random[..8].copy_from_slice(&high.to_be_bytes());
         random[8..].copy_from_slice(&low.to_be_bytes()[..2]);
         Submission { run: RunId::new(created_at, random), spec }
+    }
+
+    /// Hands a run of it in at a desk.
+    pub async fn submit<S: Store + Ledger, Q: Queue>(&self, desk: &Desk<S, Q>, inputs: Map) -> RunId {
+        desk.define(&self.definition, self.plan.clone()).await.unwrap();
+        let submission = self.run(inputs);
+        desk.submit(std::slice::from_ref(&submission)).await.unwrap();
+        submission.run
     }
 
     /// Inputs with a list of so many numbers.
@@ -96,10 +105,7 @@ impl Workflow {
 impl Fleet {
     /// Hands a run in.
     pub async fn submit(&self, workflow: &Workflow, inputs: Map) -> RunId {
-        self.desk.define(&workflow.definition, workflow.plan.clone()).await.unwrap();
-        let submission = workflow.run(inputs);
-        self.desk.submit(std::slice::from_ref(&submission)).await.unwrap();
-        submission.run
+        workflow.submit(&self.desk, inputs).await
     }
 }
 

@@ -97,6 +97,7 @@ mod tests {
             attempts: 1,
             saved: None,
             notes: Vec::new(),
+            cost: darkroom_proto::StepCost::default(),
         };
         steps.iter().map(step).chain([What::RunCompleted { tolerated: 0 }]).collect()
     }

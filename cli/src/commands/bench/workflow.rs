@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::workflow_file::WorkflowFile;
 use darkroom_backend::{Clock, Definition};
 use darkroom_engine::{Source, Spec, compile};
-use darkroom_proto::{Duration, Map};
+use darkroom_proto::{Duration, Map, Money};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -68,6 +68,7 @@ pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
         filename: None,
         only: None,
         on_error: None,
+        estimated: Money::ZERO,
         existing: BTreeSet::new(),
         saved: BTreeMap::new(),
     }
