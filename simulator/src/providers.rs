@@ -1,5 +1,6 @@
 //! The providers, one file each.
 
+mod bfl;
 mod fal;
 mod google;
 mod openai;
@@ -9,5 +10,11 @@ use crate::provider::Provider;
 
 /// Every provider that is simulated.
 pub(crate) fn all() -> Vec<Box<dyn Provider>> {
-    vec![Box::new(fal::Fal), Box::new(replicate::Replicate), Box::new(openai::OpenAi), Box::new(google::Google)]
+    vec![
+        Box::new(fal::Fal),
+        Box::new(replicate::Replicate),
+        Box::new(openai::OpenAi),
+        Box::new(google::Google),
+        Box::new(bfl::Bfl),
+    ]
 }
