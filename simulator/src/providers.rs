@@ -3,6 +3,7 @@
 mod bfl;
 mod fal;
 mod google;
+mod minimax;
 mod openai;
 mod replicate;
 
@@ -16,5 +17,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(openai::OpenAi),
         Box::new(google::Google),
         Box::new(bfl::Bfl),
+        Box::new(minimax::MiniMax),
     ]
 }
