@@ -3,6 +3,7 @@
 mod bfl;
 mod fal;
 mod google;
+mod kling;
 mod minimax;
 mod openai;
 mod replicate;
@@ -18,5 +19,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(google::Google),
         Box::new(bfl::Bfl),
         Box::new(minimax::MiniMax),
+        Box::new(kling::Kling),
     ]
 }
