@@ -7,6 +7,7 @@ mod kling;
 mod minimax;
 mod openai;
 mod replicate;
+mod runway;
 
 use crate::provider::Provider;
 
@@ -20,5 +21,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(bfl::Bfl),
         Box::new(minimax::MiniMax),
         Box::new(kling::Kling),
+        Box::new(runway::Runway),
     ]
 }
