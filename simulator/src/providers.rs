@@ -4,6 +4,7 @@ mod bfl;
 mod fal;
 mod google;
 mod kling;
+mod luma;
 mod minimax;
 mod openai;
 mod replicate;
@@ -22,5 +23,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(minimax::MiniMax),
         Box::new(kling::Kling),
         Box::new(runway::Runway),
+        Box::new(luma::Luma),
     ]
 }
