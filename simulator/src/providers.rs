@@ -9,6 +9,7 @@ mod minimax;
 mod openai;
 mod replicate;
 mod runway;
+mod stability;
 
 use crate::provider::Provider;
 
@@ -24,5 +25,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(kling::Kling),
         Box::new(runway::Runway),
         Box::new(luma::Luma),
+        Box::new(stability::Stability),
     ]
 }
