@@ -25,6 +25,9 @@ const SPEECH_WAV: &[u8] = include_bytes!("../media/speech.wav");
 /// How long the film is, in seconds.
 pub(crate) const FILM_SECONDS: f64 = 5.0;
 
+/// How long the spoken sound is, in seconds.
+pub(crate) const SPEECH_SECONDS: f64 = 2.0;
+
 /// Bytes that were sent to us, by their hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Blob(u64);

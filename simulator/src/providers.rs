@@ -1,6 +1,7 @@
 //! The providers, one file each.
 
 mod bfl;
+mod elevenlabs;
 mod fal;
 mod google;
 mod kling;
@@ -26,5 +27,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(runway::Runway),
         Box::new(luma::Luma),
         Box::new(stability::Stability),
+        Box::new(elevenlabs::ElevenLabs),
     ]
 }
