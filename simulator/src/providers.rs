@@ -1,6 +1,7 @@
 //! The providers, one file each.
 
 mod bfl;
+mod comfyui;
 mod elevenlabs;
 mod fal;
 mod google;
@@ -28,5 +29,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(luma::Luma),
         Box::new(stability::Stability),
         Box::new(elevenlabs::ElevenLabs),
+        Box::new(comfyui::ComfyUi),
     ]
 }
