@@ -1,5 +1,6 @@
 //! The providers, one file each.
 
+mod a1111;
 mod bfl;
 mod comfyui;
 mod elevenlabs;
@@ -30,5 +31,6 @@ pub(crate) fn all() -> Vec<Box<dyn Provider>> {
         Box::new(stability::Stability),
         Box::new(elevenlabs::ElevenLabs),
         Box::new(comfyui::ComfyUi),
+        Box::new(a1111::A1111),
     ]
 }
