@@ -92,7 +92,11 @@ async fn attend(shared: &Arc<Shared>, provider: &dyn Provider, mut asked: Asked)
         asked.blob = Some(shared.media.keep(asked.body.clone()));
     }
     let answer = match route.class {
-        Class::Submit => submit(shared, provider, &asked, &route, key.unwrap_or_default(), content),
+        Class::Submit => match submit(shared, provider, &asked, &route, key.unwrap_or_default(), content) {
+            Ok(answer) => answer,
+            // Nothing was taken, so nothing can get lost on the way back.
+            Err(refusal) => return provider.refuse(&refusal).into_response(),
+        },
         _ => provider.look(&asked, &route, &mut shared.world()),
     };
     if then_drop {
@@ -156,20 +160,13 @@ fn submit(
     route: &Route,
     key: String,
     content: bool,
-) -> Answer {
-    let accepted = provider
-        .order(asked, route, &Studio::of(shared))
-        .map(|mut order| {
-            if content {
-                provider.rejected(&mut order);
-            }
-            order
-        })
-        .and_then(|order| shared.world().accept(provider, order, key, &asked.base, content));
-    match accepted {
-        Ok(job) => provider.accepted(asked, &job, shared.clock.now()),
-        Err(refusal) => provider.refuse(&refusal).into(),
+) -> Result<Answer, Refusal> {
+    let mut order = provider.order(asked, route, &Studio::of(shared))?;
+    if content {
+        provider.rejected(&mut order);
     }
+    let job = shared.world().accept(provider, order, key, &asked.base, content)?;
+    Ok(provider.accepted(asked, &job, shared.clock.now()))
 }
 
 /// Lets a provider say what came of a job, where it may take its time to make pictures.

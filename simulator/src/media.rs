@@ -22,9 +22,6 @@ const FILM: &[u8] = include_bytes!("../media/film.mp4");
 const SPEECH_MP3: &[u8] = include_bytes!("../media/speech.mp3");
 const SPEECH_WAV: &[u8] = include_bytes!("../media/speech.wav");
 
-/// How long the film is, in seconds.
-pub(crate) const FILM_SECONDS: f64 = 5.0;
-
 /// How long the spoken sound is, in seconds.
 pub(crate) const SPEECH_SECONDS: f64 = 2.0;
 

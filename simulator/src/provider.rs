@@ -8,7 +8,6 @@ use crate::studio::Studio;
 use crate::webhook::{Notice, Occasion};
 use crate::world::World;
 use darkroom_proto::{Duration, Timestamp};
-use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -116,8 +115,7 @@ pub(crate) struct Links {
 }
 
 /// The kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// Hands a job in.
     Submit,
@@ -134,9 +132,6 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) const ALL: [Class; 6] =
-        [Class::Submit, Class::Poll, Class::Cancel, Class::Upload, Class::Download, Class::Other];
-
     pub(crate) fn word(self) -> &'static str {
         match self {
             Class::Submit => "submit",
