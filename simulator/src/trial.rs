@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// How long anything may take that is expected to happen.
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// Fields of a form by name; those whose name begins with `@` are files.
+pub(crate) type Fields<'a> = [(&'a str, &'a [u8])];
+
 /// A world of its own.
 pub(crate) struct Trial {
     service: TowerToHyperService<Router>,
@@ -82,8 +85,8 @@ impl Trial {
         self.send("POST", path, headers, body.to_string()).await
     }
 
-    /// Sends a form of texts and files: files are those whose name begins with `@`.
-    pub(crate) async fn form(&self, path: &str, headers: &[&str], fields: &[(&str, &[u8])]) -> Got {
+    /// Sends a form.
+    pub(crate) async fn form(&self, path: &str, headers: &[&str], fields: &Fields<'_>) -> Got {
         let mut body = Vec::new();
         for (name, value) in fields {
             let (name, file) = match name.strip_prefix('@') {

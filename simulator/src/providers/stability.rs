@@ -208,7 +208,7 @@ fn size(form: &Form) -> Result<(u32, u32), Refusal> {
 mod tests {
     use super::*;
     use crate::asked::from_base64;
-    use crate::trial::Trial;
+    use crate::trial::{Fields, Trial};
     use darkroom_worker::media::{Limits, read_info};
 
     const KEY: &str = "authorization: Bearer k";
@@ -264,8 +264,8 @@ mod tests {
         let trial = Trial::taking(0);
         trial.key("stability", "bad", "invalid").await;
         trial.key("stability", "poor", "exhausted").await;
-        let good: &[(&str, &[u8])] = &[("prompt", b"x"), ("@none", b"")];
-        let cases: [(&[&str], &[(&str, &[u8])], u16, &str); 6] = [
+        let good: &Fields<'_> = &[("prompt", b"x"), ("@none", b"")];
+        let cases: [(&[&str], &Fields<'_>, u16, &str); 6] = [
             (&[], good, 401, "unauthorized"),
             (&["authorization: Bearer bad"], good, 401, "unauthorized"),
             (&["authorization: Bearer poor"], good, 402, "payment_required"),
