@@ -22,6 +22,9 @@ const FILM: &[u8] = include_bytes!("../media/film.mp4");
 const SPEECH_MP3: &[u8] = include_bytes!("../media/speech.mp3");
 const SPEECH_WAV: &[u8] = include_bytes!("../media/speech.wav");
 
+/// How long the spoken sound is, in seconds.
+pub(crate) const SPEECH_SECONDS: f64 = 2.0;
+
 /// Bytes that were sent to us, by their hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Blob(u64);

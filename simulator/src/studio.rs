@@ -42,6 +42,16 @@ impl Studio<'_> {
         }
     }
 
+    /// The same, where bare base64 is taken too.
+    pub(crate) fn picture_or_base64(&self, value: &Value) -> Source {
+        match value.as_str() {
+            Some(text) if !text.starts_with("data:") && !text.contains("://") => {
+                self.media().base64(text).unwrap_or(Source::Elsewhere)
+            }
+            _ => self.picture(value),
+        }
+    }
+
     /// What stands out in a picture, clearest first, in its pixels, and its size.
     pub(crate) fn find(&self, source: &Source) -> (Vec<(BoxPx, f32)>, (u32, u32)) {
         self.media().find(source)

@@ -35,6 +35,21 @@ fn the_python_client_of_google_works() {
 }
 
 #[test]
+fn the_python_client_of_runway_works() {
+    python("runway_calls.py", &simulator().url);
+}
+
+#[test]
+fn the_python_client_of_luma_works() {
+    python("luma_calls.py", &simulator().url);
+}
+
+#[test]
+fn the_python_client_of_elevenlabs_works() {
+    python("elevenlabs_calls.py", &simulator().url);
+}
+
+#[test]
 fn the_javascript_client_of_fal_works() {
     node("fal_calls.mjs", &simulator().url);
 }
@@ -52,6 +67,21 @@ fn the_javascript_client_of_openai_works() {
 #[test]
 fn the_javascript_client_of_google_works() {
     node("google_calls.mjs", &simulator().url);
+}
+
+#[test]
+fn the_javascript_client_of_runway_works() {
+    node("runway_calls.mjs", &simulator().url);
+}
+
+#[test]
+fn the_javascript_client_of_luma_works() {
+    node("luma_calls.mjs", &simulator().url);
+}
+
+#[test]
+fn the_javascript_client_of_elevenlabs_works() {
+    node("elevenlabs_calls.mjs", &simulator().url);
 }
 
 /// Lock files must not name where packages came from: everybody installs from the registry that they are set to.
