@@ -217,7 +217,7 @@ async fn download(shared: &Arc<Shared>, id: &str) -> Response {
 async fn file(shared: &Arc<Shared>, recipe: Arc<Recipe>) -> Reply {
     let (media_type, shared) = (recipe.media_type().to_owned(), shared.clone());
     match tokio::task::spawn_blocking(move || shared.media.make(&recipe)).await {
-        Ok(made) => Reply::bytes(200, &media_type, made.bytes),
+        Ok(made) => Reply::bytes(200, &media_type, made),
         Err(_) => Reply::empty(500),
     }
 }

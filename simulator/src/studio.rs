@@ -1,8 +1,9 @@
 //! [`Studio`]: where a provider's file reads inputs and makes outputs, while no lock is held.
 
 use crate::job::Job;
-use crate::media::{Made, Media, Recipe, Source, hash};
+use crate::media::{Media, Recipe, Source, hash};
 use crate::server::Shared;
+use axum::body::Bytes;
 use darkroom_proto::{BoxPx, Timestamp};
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ impl Studio<'_> {
         self.media().find(source)
     }
 
-    pub(crate) fn make(&self, recipe: &Recipe) -> Made {
+    pub(crate) fn make(&self, recipe: &Recipe) -> Bytes {
         self.media().make(recipe)
     }
 

@@ -140,7 +140,7 @@ impl Provider for A1111 {
     }
 
     fn finished(&self, _asked: &Asked, job: &Job, studio: &Studio<'_>) -> Reply {
-        let pictures: Vec<String> = job.makes.iter().map(|recipe| to_base64(&studio.make(recipe).bytes)).collect();
+        let pictures: Vec<String> = job.makes.iter().map(|recipe| to_base64(&studio.make(recipe))).collect();
         if job.endpoint == "extra-single-image" {
             let body = json!({"html_info": "<p>Upscaled</p>", "image": pictures.first()});
             return Reply::json(200, &body);

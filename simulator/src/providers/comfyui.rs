@@ -319,13 +319,13 @@ mod tests {
         let trial = Trial::taking(0);
         let picture =
             crate::media::Media::default().make(&Recipe::drawn("x", 1, (60, 40), darkroom_worker::media::Format::Png));
-        let fields: [(&str, &[u8]); 2] = [("@image", &picture.bytes), ("subfolder", b"in")];
+        let fields: [(&str, &[u8]); 2] = [("@image", &picture), ("subfolder", b"in")];
         let sent = trial.form("/comfyui/upload/image", &[], &fields).await;
         assert_eq!(sent.json, json!({"name": "a.png", "subfolder": "in", "type": "input"}));
         let other: [(&str, &[u8]); 2] = [("@image", b"other"), ("subfolder", b"in")];
         assert_eq!(trial.form("/comfyui/upload/image", &[], &other).await.text("/name"), "a (1).png");
         let back = trial.get("/comfyui/view?filename=a.png&subfolder=in&type=input", &[]).await;
-        assert_eq!(back.body, picture.bytes);
+        assert_eq!(back.body, picture);
         let graph = |name: &str| {
             json!({"prompt": {
                 "1": {"class_type": "LoadImage", "inputs": {"image": name}},

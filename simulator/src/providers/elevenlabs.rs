@@ -122,7 +122,7 @@ impl Provider for ElevenLabs {
         if job.verdict == Verdict::Rejected {
             return self.refuse(&Refusal::Content);
         }
-        let made = studio.make(recipe).bytes;
+        let made = studio.make(recipe);
         let format = job.input["output_format"].as_str().unwrap_or_default();
         let (bytes, media_type) = match format.strip_prefix("pcm_").and_then(|rate| rate.parse().ok()) {
             Some(rate) => (resampled(made.get(WAV_HEADER..).unwrap_or_default(), rate).into(), "audio/pcm"),

@@ -152,7 +152,7 @@ impl Provider for Fal {
             None => Reply::json(
                 200,
                 &model::output(job, &mut |output| match model::is_inline(job) {
-                    true => data_uri(&studio.make(&job.makes[output]).bytes, &job.makes[output]),
+                    true => data_uri(&studio.make(&job.makes[output]), &job.makes[output]),
                     false => studio.link(job, output),
                 }),
             )

@@ -114,7 +114,7 @@ impl Provider for MiniMax {
 
     /// A file, with a link that is fresh each time.
     fn finished(&self, _asked: &Asked, job: &Job, studio: &Studio<'_>) -> Reply {
-        let length = job.makes.first().map_or(0, |recipe| studio.make(recipe).bytes.len());
+        let length = job.makes.first().map_or(0, |recipe| studio.make(recipe).len());
         let file = json!({
             "file_id": format!("{FILE}{}", job.id), "bytes": length, "created_at": job.ends.0 / 1_000,
             "filename": "output.mp4", "purpose": "video_generation", "download_url": studio.link(job, 0),

@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn what_a_prediction_gave_is_removed_after_an_hour() {
         let order = Order::new("a/b", crate::options::Kind::Image, json!({"input": {"prompt": "x"}}));
-        let mut job = crate::job::Job::of(order.makes(Recipe::speech("x", true)), Timestamp(1_000), Duration(500));
+        let mut job = Job::of(order.makes(Recipe::speech("x", true)), Timestamp(1_000), Duration(500));
         job.endpoint = "a/b".to_owned();
         let at = |now| prediction(&job, Timestamp(now), &mut |_| "link".to_owned());
         assert_eq!((&at(1_400)["status"], &at(1_400)["output"]), (&json!("processing"), &Value::Null));

@@ -135,9 +135,9 @@ impl Provider for Stability {
         match asked.header("accept") {
             Some(kind) if kind.contains("json") => {
                 let name = if job.endpoint == CREATIVE { "result" } else { "image" };
-                Reply::json(200, &json!({name: to_base64(&made.bytes), "finish_reason": reason, "seed": seed}))
+                Reply::json(200, &json!({name: to_base64(&made), "finish_reason": reason, "seed": seed}))
             }
-            _ => Reply::bytes(200, recipe.media_type(), made.bytes)
+            _ => Reply::bytes(200, recipe.media_type(), made)
                 .with("finish-reason", reason)
                 .with("seed", seed.to_string()),
         }
