@@ -1,6 +1,8 @@
 //! [`Answer`] and [`Reply`]: what comes back.
 
 use crate::job::Job;
+use crate::media::Recipe;
+use crate::provider::{Refusal, whole_seconds};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -18,6 +20,8 @@ pub(crate) enum Answer {
     At(Timestamp, Arc<Job>),
     /// The states of a job as server-sent events, until it has ended.
     Events(Arc<Job>),
+    /// A file, made outside of any lock.
+    File(Arc<Recipe>),
 }
 
 impl From<Reply> for Answer {
@@ -49,6 +53,16 @@ impl Reply {
 
     pub(crate) fn redirect(to: &str) -> Reply {
         Reply::empty(302).with("location", to)
+    }
+
+    /// Says when another try is worth it, where a refusal knows that.
+    pub(crate) fn after(self, refusal: &Refusal) -> Reply {
+        match refusal {
+            Refusal::TooMany { retry_after_ms: Some(ms), .. } | Refusal::Status { retry_after_ms: Some(ms), .. } => {
+                self.with("retry-after", whole_seconds(*ms).to_string())
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {

@@ -2,7 +2,7 @@
 
 use crate::job::Job;
 use crate::media::Recipe;
-use darkroom_proto::model::{self, Unit};
+use darkroom_proto::model::{self, Route, Unit};
 use darkroom_proto::{Money, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -51,12 +51,18 @@ impl Charge {
     }
 }
 
-/// The catalogue's highest price where it has one, and otherwise one that is usual for the kind.
-fn price(job: &Job) -> Money {
+/// The catalogue's highest price where it has one, and otherwise one that is usual for the kind. Of several entries for an
+/// endpoint, the one counts whose fixed parameters were sent.
+pub(crate) fn price(job: &Job) -> Money {
     let total = |of: &dyn Fn(&Recipe) -> f64| job.makes.iter().map(|recipe| of(recipe)).sum::<f64>();
     let calls = job.makes.len().max(1) as f64;
     let routes = || model::all().iter().flat_map(|model| &model.routes);
-    let known = routes().find(|route| route.provider == job.provider && route.endpoint == job.endpoint);
+    let mut known = routes().filter(|route| route.provider == job.provider && route.endpoint == job.endpoint);
+    let is_sent = |route: &&Route| {
+        let mut texts = route.fixed.iter().filter(|(_, value)| value.is_string());
+        texts.all(|(name, value)| job.input[name] == *value)
+    };
+    let known = known.clone().find(is_sent).or_else(|| known.next());
     if let Some(price) = known.and_then(|route| route.price.as_ref()) {
         return price.at_most(match price.per {
             Unit::Call => calls,

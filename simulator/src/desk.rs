@@ -3,9 +3,9 @@
 use crate::answer::{Answer, Hangup, Reply};
 use crate::asked::Asked;
 use crate::fault::FaultKind;
-use crate::files::Linked;
 use crate::job::Job;
 use crate::key::KeyState;
+use crate::media::Recipe;
 use crate::provider::{Class, Provider, Refusal, Route};
 use crate::server::Shared;
 use crate::studio::Studio;
@@ -66,6 +66,8 @@ enum Passed {
         broken: bool,
     },
     Refused(Refusal),
+    /// The key was not shown to be the caller's.
+    Unproven(Reply),
     HungUp,
     Hangs,
 }
@@ -75,13 +77,14 @@ async fn attend(shared: &Arc<Shared>, provider: &dyn Provider, mut asked: Asked)
         return provider.refuse(&Refusal::NotFound).into_response();
     };
     let key = provider.key(&asked).filter(|key| !key.is_empty());
-    let (slow_ms, passed) = pass(shared, provider, &route, key.as_deref());
+    let (slow_ms, passed) = pass(shared, provider, &asked, &route, key.as_deref());
     if slow_ms > 0 {
         tokio::time::sleep(Duration::from_millis(slow_ms)).await;
     }
     let (content, then_drop, broken) = match passed {
         Passed::On { content, then_drop, broken } => (content, then_drop, broken),
         Passed::Refused(refusal) => return provider.refuse(&refusal).into_response(),
+        Passed::Unproven(reply) => return reply.into_response(),
         Passed::HungUp => return Hangup::response(),
         Passed::Hangs => std::future::pending().await,
     };
@@ -89,7 +92,11 @@ async fn attend(shared: &Arc<Shared>, provider: &dyn Provider, mut asked: Asked)
         asked.blob = Some(shared.media.keep(asked.body.clone()));
     }
     let answer = match route.class {
-        Class::Submit => submit(shared, provider, &asked, &route, key.unwrap_or_default(), content),
+        Class::Submit => match submit(shared, provider, &asked, &route, key.unwrap_or_default(), content) {
+            Ok(answer) => answer,
+            // Nothing was taken, so nothing can get lost on the way back.
+            Err(refusal) => return provider.refuse(&refusal).into_response(),
+        },
         _ => provider.look(&asked, &route, &mut shared.world()),
     };
     if then_drop {
@@ -102,15 +109,20 @@ async fn attend(shared: &Arc<Shared>, provider: &dyn Provider, mut asked: Asked)
             finish(shared, asked, job).await
         }
         Answer::Events(job) => return events(shared.clone(), job),
+        Answer::File(recipe) => file(shared, recipe).await,
     };
     if broken { reply.broken().into_response() } else { reply.into_response() }
 }
 
-fn pass(shared: &Shared, provider: &dyn Provider, route: &Route, key: Option<&str>) -> (u64, Passed) {
+fn pass(shared: &Shared, provider: &dyn Provider, asked: &Asked, route: &Route, key: Option<&str>) -> (u64, Passed) {
     let mut world = shared.world();
     world.count(provider.name(), route.class, route.job.as_deref());
     if route.needs_key {
         let Some(key) = key else { return (0, Passed::Refused(Refusal::NoKey)) };
+        let key = &match provider.prove(asked, key, &world) {
+            Ok(key) => key,
+            Err(reply) => return (0, Passed::Unproven(reply)),
+        };
         let is_new = route.class == Class::Submit;
         let refusal = match world.key_state(provider.name(), key) {
             KeyState::Ok => None,
@@ -148,20 +160,13 @@ fn submit(
     route: &Route,
     key: String,
     content: bool,
-) -> Answer {
-    let accepted = provider
-        .order(asked, route, &Studio::of(shared))
-        .map(|mut order| {
-            if content {
-                provider.rejected(&mut order);
-            }
-            order
-        })
-        .and_then(|order| shared.world().accept(provider, order, key, &asked.base, content));
-    match accepted {
-        Ok(job) => provider.accepted(asked, &job, shared.clock.now()),
-        Err(refusal) => provider.refuse(&refusal).into(),
+) -> Result<Answer, Refusal> {
+    let mut order = provider.order(asked, route, &Studio::of(shared))?;
+    if content {
+        provider.rejected(&mut order);
     }
+    let job = shared.world().accept(provider, order, key, &asked.base, content)?;
+    Ok(provider.accepted(asked, &job, shared.clock.now()))
 }
 
 /// Lets a provider say what came of a job, where it may take its time to make pictures.
@@ -204,12 +209,17 @@ async fn download(shared: &Arc<Shared>, id: &str) -> Response {
     if !is_good {
         return missing(linked.gone).into_response();
     }
-    let Linked { recipe, .. } = linked;
-    let (media_type, shared) = (recipe.media_type().to_owned(), shared.clone());
-    let made = tokio::task::spawn_blocking(move || shared.media.make(&recipe)).await;
-    let Ok(made) = made else { return missing(500).into_response() };
-    let reply = Reply::bytes(200, &media_type, made.bytes);
+    let reply = file(shared, linked.recipe).await;
     if broken { reply.broken().into_response() } else { reply.into_response() }
+}
+
+/// A file as it is served.
+async fn file(shared: &Arc<Shared>, recipe: Arc<Recipe>) -> Reply {
+    let (media_type, shared) = (recipe.media_type().to_owned(), shared.clone());
+    match tokio::task::spawn_blocking(move || shared.media.make(&recipe)).await {
+        Ok(made) => Reply::bytes(200, &media_type, made),
+        Err(_) => Reply::empty(500),
+    }
 }
 
 /// The states of a job as they change, until it has ended.

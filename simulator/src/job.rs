@@ -152,3 +152,29 @@ impl Job {
         self.ends.since(self.starts).as_secs_f64()
     }
 }
+
+#[cfg(test)]
+impl Job {
+    /// A job that begins then and takes so long.
+    pub(crate) fn of(order: Order, begins: Timestamp, takes: darkroom_proto::Duration) -> Job {
+        Job {
+            id: "job".to_owned(),
+            number: 0,
+            provider: "test",
+            endpoint: order.endpoint,
+            key: "key".to_owned(),
+            kind: order.kind,
+            input: Arc::new(order.input),
+            makes: order.makes.into_iter().map(Arc::new).collect(),
+            webhook: order.webhook,
+            external: order.external,
+            memory: order.memory,
+            created: begins,
+            starts: begins,
+            ends: begins.after(takes),
+            cancelled: None,
+            verdict: Verdict::Good,
+            base: "http://simulator".to_owned(),
+        }
+    }
+}

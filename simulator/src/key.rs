@@ -40,6 +40,11 @@ impl Keys {
         of(key).or_else(|| of("*")).unwrap_or(KeyState::Ok)
     }
 
+    /// The keys of a provider for which a state was set, whichever.
+    pub(crate) fn named<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a str> {
+        self.states.keys().filter(move |(known, _)| known == provider).map(|(_, key)| key.as_str())
+    }
+
     pub(crate) fn clear(&mut self) {
         self.states.clear();
     }

@@ -24,6 +24,8 @@ mod providers;
 mod server;
 mod sign;
 mod studio;
+#[cfg(test)]
+mod trial;
 mod webhook;
 mod world;
 

@@ -22,8 +22,8 @@ const FILM: &[u8] = include_bytes!("../media/film.mp4");
 const SPEECH_MP3: &[u8] = include_bytes!("../media/speech.mp3");
 const SPEECH_WAV: &[u8] = include_bytes!("../media/speech.wav");
 
-/// How long the film is, in seconds.
-pub(crate) const FILM_SECONDS: f64 = 5.0;
+/// How long the spoken sound is, in seconds.
+pub(crate) const SPEECH_SECONDS: f64 = 2.0;
 
 /// Bytes that were sent to us, by their hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,18 +135,10 @@ impl Recipe {
     }
 }
 
-/// A finished output.
-#[derive(Debug, Clone)]
-pub(crate) struct Made {
-    pub(crate) bytes: Bytes,
-    /// Of a picture.
-    pub(crate) size: Option<(u32, u32)>,
-}
-
 /// What was made and what was sent, both up to a limit; the oldest goes first.
 #[derive(Debug, Default)]
 pub(crate) struct Media {
-    made: Mutex<Shelf<Recipe, Made>>,
+    made: Mutex<Shelf<Recipe, Bytes>>,
     sent: Mutex<Shelf<Blob, Bytes>>,
 }
 
@@ -210,23 +202,22 @@ impl Media {
     }
 
     /// Makes it, or gives what was made before.
-    pub(crate) fn make(&self, recipe: &Recipe) -> Made {
+    pub(crate) fn make(&self, recipe: &Recipe) -> Bytes {
         if let Some(made) = lock(&self.made).items.get(recipe) {
             return made.clone();
         }
         let made = match recipe {
-            Recipe::Film { mark, .. } => plain(film(*mark)),
-            Recipe::Speech { wav: true, .. } => plain(Bytes::from_static(SPEECH_WAV)),
-            Recipe::Speech { wav: false, .. } => plain(Bytes::from_static(SPEECH_MP3)),
-            Recipe::Sent { blob, .. } => return plain(self.sent(*blob).unwrap_or_default()),
+            Recipe::Film { mark, .. } => film(*mark),
+            Recipe::Speech { wav: true, .. } => Bytes::from_static(SPEECH_WAV),
+            Recipe::Speech { wav: false, .. } => Bytes::from_static(SPEECH_MP3),
+            Recipe::Sent { blob, .. } => return self.sent(*blob).unwrap_or_default(),
             Recipe::Drawn { format, .. } | Recipe::Changed { format, .. } | Recipe::Black { format, .. } => {
                 let picture = self.picture(recipe);
                 let encoding = Encoding::usual(*format).unwrap_or(Encoding::Png);
-                let bytes = encode(&picture, encoding).unwrap_or_default();
-                Made { bytes: bytes.into(), size: Some((picture.width(), picture.height())) }
+                encode(&picture, encoding).unwrap_or_default().into()
             }
         };
-        let length = made.bytes.len();
+        let length = made.len();
         lock(&self.made).put(recipe.clone(), made.clone(), length, CACHE_MAX);
         made
     }
@@ -252,7 +243,7 @@ impl Media {
     fn input(&self, source: &Source) -> Option<Picture> {
         let bytes = match source {
             Source::Sent(blob) => self.sent(*blob)?,
-            Source::Made(recipe) => self.make(recipe).bytes,
+            Source::Made(recipe) => self.make(recipe),
             Source::Elsewhere => return None,
         };
         decode(&bytes, DecodeHint::FULL, &Limits::default()).ok().map(|decoded| decoded.picture)
@@ -278,10 +269,6 @@ impl Media {
             Recipe::Film { .. } | Recipe::Speech { .. } | Recipe::Sent { .. } => filled(1, 1, 0),
         }
     }
-}
-
-fn plain(bytes: Bytes) -> Made {
-    Made { bytes, size: None }
 }
 
 /// The film, with a box at its end that players skip.
@@ -386,28 +373,33 @@ mod tests {
     use super::*;
     use darkroom_worker::media::read_info;
 
+    fn size(bytes: &[u8]) -> (u32, u32) {
+        let size = read_info(bytes, &Limits::default()).unwrap().size;
+        (size.width, size.height)
+    }
+
     #[test]
     fn a_recipe_gives_the_same_picture_again_in_the_size_that_was_asked_for() {
         let recipe = |seed| Recipe::drawn("a red mug", seed, (320, 200), Format::Jpeg);
         let (once, again) = (Media::default().make(&recipe(1)), Media::default().make(&recipe(1)));
-        assert_eq!(once.bytes, again.bytes);
-        assert_ne!(once.bytes, Media::default().make(&recipe(2)).bytes);
-        assert_eq!(read_info(&once.bytes, &Limits::default()).unwrap().size, Size { width: 320, height: 200 });
+        assert_eq!(once, again);
+        assert_ne!(once, Media::default().make(&recipe(2)));
+        assert_eq!(size(&once), (320, 200));
         let large = Media::default().make(&Recipe::drawn("a mug", 1, (4_096, 2_048), Format::Png));
-        assert_eq!(large.size, Some((1_024, 512)), "large ones are made smaller");
+        assert_eq!(size(&large), (1_024, 512), "large ones are made smaller");
     }
 
     #[test]
     fn an_input_is_changed_so_that_it_shows() {
         let media = Media::default();
-        let input = media.make(&Recipe::drawn("a mug", 1, (120, 80), Format::Png)).bytes;
+        let input = media.make(&Recipe::drawn("a mug", 1, (120, 80), Format::Png));
         let source = Source::Sent(media.keep(input.clone()));
         let make = |change| media.make(&Recipe::changed(source.clone(), "at night", 1, change, Format::Png));
         let edited = make(Change::Edit);
-        assert_eq!(edited.size, Some((120, 80)));
-        assert_ne!(edited.bytes, input);
-        assert_eq!(make(Change::Enlarge(200)).size, Some((240, 160)));
-        assert!(read_info(&make(Change::CutOut).bytes, &Limits::default()).unwrap().alpha);
+        assert_eq!(size(&edited), (120, 80));
+        assert_ne!(edited, input);
+        assert_eq!(size(&make(Change::Enlarge(200))), (240, 160));
+        assert!(read_info(&make(Change::CutOut), &Limits::default()).unwrap().alpha);
         assert!(!media.find(&source).0.is_empty());
     }
 
@@ -416,12 +408,12 @@ mod tests {
         let media = Media::default();
         let source = media.data_uri("data:text/plain,hello").unwrap();
         let made = media.make(&Recipe::changed(source, "a mug", 1, Change::Edit, Format::Png));
-        assert_eq!(made.size, Some((1_024, 1_024)));
+        assert_eq!(size(&made), (1_024, 1_024));
     }
 
     #[test]
     fn films_differ_by_their_mark_alone() {
-        let film = |mark| Media::default().make(&Recipe::Film { mark, seconds: 5 }).bytes;
+        let film = |mark| Media::default().make(&Recipe::Film { mark, seconds: 5 });
         assert_eq!(film(1), film(1));
         assert_ne!(film(1), film(2));
         assert_eq!(&film(1)[4..8], b"ftyp");

@@ -8,7 +8,7 @@ use crate::studio::Studio;
 use crate::webhook::{Notice, Occasion};
 use crate::world::World;
 use darkroom_proto::{Duration, Timestamp};
-use serde::Deserialize;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// One provider's wire format. A file of its own implements it; everything else is common to all.
@@ -25,6 +25,14 @@ pub(crate) trait Provider: Send + Sync {
 
     /// The key that a request shows. Where none is needed: any word.
     fn key(&self, asked: &Asked) -> Option<String>;
+
+    /// The key whose state counts, where a request shows a part of it only and proves that it has the rest.
+    ///
+    /// # Errors
+    /// When it proves nothing: with the answer to that.
+    fn prove(&self, _asked: &Asked, shown: &str, _world: &World) -> Result<String, Reply> {
+        Ok(shown.to_owned())
+    }
 
     /// Reads a submission. No lock is held: the place to decode.
     ///
@@ -58,6 +66,16 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Changes an order whose result will be rejected, where that gives something else than an error.
     fn rejected(&self, _order: &mut Order) {}
+
+    /// What is sent to a webhook before the first notice of a job, and must come back as it was.
+    fn challenge(&self, _job: &Job) -> Option<Value> {
+        None
+    }
+
+    /// Whether its jobs cost anything.
+    fn charges(&self) -> bool {
+        true
+    }
 
     /// How long links to outputs are good.
     fn links(&self) -> Links {
@@ -97,8 +115,7 @@ pub(crate) struct Links {
 }
 
 /// The kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// Hands a job in.
     Submit,
@@ -115,9 +132,6 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) const ALL: [Class; 6] =
-        [Class::Submit, Class::Poll, Class::Cancel, Class::Upload, Class::Download, Class::Other];
-
     pub(crate) fn word(self) -> &'static str {
         match self {
             Class::Submit => "submit",

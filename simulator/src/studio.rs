@@ -1,8 +1,9 @@
 //! [`Studio`]: where a provider's file reads inputs and makes outputs, while no lock is held.
 
 use crate::job::Job;
-use crate::media::{Made, Media, Recipe, Source, hash};
+use crate::media::{Media, Recipe, Source, hash};
 use crate::server::Shared;
+use axum::body::Bytes;
 use darkroom_proto::{BoxPx, Timestamp};
 use serde_json::Value;
 
@@ -42,12 +43,22 @@ impl Studio<'_> {
         }
     }
 
+    /// The same, where bare base64 is taken too.
+    pub(crate) fn picture_or_base64(&self, value: &Value) -> Source {
+        match value.as_str() {
+            Some(text) if !text.starts_with("data:") && !text.contains("://") => {
+                self.media().base64(text).unwrap_or(Source::Elsewhere)
+            }
+            _ => self.picture(value),
+        }
+    }
+
     /// What stands out in a picture, clearest first, in its pixels, and its size.
     pub(crate) fn find(&self, source: &Source) -> (Vec<(BoxPx, f32)>, (u32, u32)) {
         self.media().find(source)
     }
 
-    pub(crate) fn make(&self, recipe: &Recipe) -> Made {
+    pub(crate) fn make(&self, recipe: &Recipe) -> Bytes {
         self.media().make(recipe)
     }
 

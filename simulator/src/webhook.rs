@@ -15,6 +15,9 @@ use tokio_util::task::TaskTracker;
 /// How long a receiver may take to answer: the shortest that a provider names.
 const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(15);
 
+/// How long a receiver may take to give a challenge back.
+const CHALLENGE_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// Deliveries at once.
 const AT_ONCE: usize = 64;
 
@@ -35,11 +38,13 @@ pub(crate) enum Occasion {
 pub(crate) struct Notice {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
+    /// What is sent first, and must come back as it was.
+    pub(crate) challenge: Option<Value>,
 }
 
 impl Notice {
     pub(crate) fn json(body: &Value) -> Notice {
-        Notice { headers: Vec::new(), body: body.to_string().into() }
+        Notice { headers: Vec::new(), body: body.to_string().into(), challenge: None }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Notice {
@@ -160,11 +165,24 @@ fn notice(shared: &Shared, due: &Due) -> Option<(String, Notice)> {
         return None;
     }
     let url = job.webhook.as_ref()?.url.clone();
-    let notice = provider.notice(&job, due.occasion, &mut world)?;
+    let mut notice = provider.notice(&job, due.occasion, &mut world)?;
+    if !world.challenged.contains(&job.number) {
+        notice.challenge = provider.challenge(&job);
+    }
     Some((url, notice))
 }
 
 async fn send(client: &reqwest::Client, url: &str, notice: Notice) -> bool {
+    if let Some(challenge) = &notice.challenge {
+        let request = client.post(url).header("content-type", "application/json").body(challenge.to_string());
+        let came = match request.timeout(CHALLENGE_MAX).send().await {
+            Ok(response) if response.status().is_success() => response.bytes().await.unwrap_or_default(),
+            _ => Bytes::new(),
+        };
+        if serde_json::from_slice::<Value>(&came).ok().as_ref() != Some(challenge) {
+            return false;
+        }
+    }
     let mut request = client.post(url).header("content-type", "application/json").body(notice.body);
     for (name, value) in notice.headers {
         request = request.header(name, value);
@@ -183,6 +201,12 @@ fn settle(shared: &Shared, mut due: Due, taken: bool) {
     let mut world = shared.world();
     if taken {
         world.outbox.delivered += 1;
+        let job = world.job(due.provider, &due.job);
+        if let (Some(job), Some(provider)) = (job, shared.provider(due.provider))
+            && provider.challenge(&job).is_some()
+        {
+            world.challenged.insert(job.number);
+        }
         return;
     }
     let again = Duration(world.options.webhook_again.0.saturating_mul(1 << due.tries.min(16)).min(AGAIN_MAX.0));

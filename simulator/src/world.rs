@@ -11,9 +11,9 @@ use crate::media::{Media, Recipe};
 use crate::options::Options;
 use crate::provider::{Class, Links, Provider, Refusal};
 use crate::webhook::{Due, Occasion, Outbox};
-use darkroom_proto::Timestamp;
+use darkroom_proto::{Money, Timestamp};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What came of cancelling a job.
@@ -48,6 +48,8 @@ pub(crate) struct World {
     /// The number of the first charge that is remembered.
     first: u64,
     polls: HashMap<u64, u32>,
+    /// The numbers of jobs whose webhooks gave a challenge back.
+    pub(crate) challenged: HashSet<u64>,
     requests: BTreeMap<(&'static str, Class), u64>,
 }
 
@@ -70,6 +72,7 @@ impl World {
             charges: VecDeque::new(),
             first: 0,
             polls: HashMap::new(),
+            challenged: HashSet::new(),
             requests: BTreeMap::new(),
         }
     }
@@ -92,6 +95,7 @@ impl World {
         self.first += self.charges.len() as u64;
         self.charges.clear();
         self.polls.clear();
+        self.challenged.clear();
         self.requests.clear();
     }
 
@@ -173,6 +177,9 @@ impl World {
             base: base.to_owned(),
         });
         let mut charge = Charge::of(&job);
+        if !provider.charges() {
+            charge.price = Money::from_usd(0.0);
+        }
         charge.refunded = verdict == Verdict::Late || (verdict == Verdict::Rejected && !provider.bills_rejected());
         self.charges.push_back(charge);
         if let Some(external) = &job.external {
@@ -197,13 +204,37 @@ impl World {
         while self.charges.len() > self.options.remember_max.max(1) {
             self.charges.pop_front();
             self.first += 1;
-            let Some(job) = self.order.pop_front().and_then(|oldest| self.jobs.remove(&oldest)) else { continue };
-            self.polls.remove(&job.number);
-            self.files.forget(job.number, job.makes.len());
-            if let Some(external) = &job.external {
-                self.externals.remove(&(job.provider, job.key.clone(), external.clone()));
+            if let Some((provider, id)) = self.order.pop_front() {
+                self.forget(provider, &id);
             }
         }
+    }
+
+    fn forget(&mut self, provider: &'static str, id: &str) -> Option<Arc<Job>> {
+        let job = self.jobs.remove(&(provider, id.to_owned()))?;
+        self.polls.remove(&job.number);
+        self.challenged.remove(&job.number);
+        self.files.forget(job.number, job.makes.len());
+        if let Some(external) = &job.external {
+            self.externals.remove(&(job.provider, job.key.clone(), external.clone()));
+        }
+        Some(job)
+    }
+
+    /// Deletes a job and its outputs, for its caller: what it makes goes on in secret, and is paid.
+    pub(crate) fn delete(&mut self, provider: &'static str, id: &str) -> bool {
+        let Some(job) = self.job(provider, id) else { return false };
+        for output in 0..job.makes.len() {
+            if let Some(link) = self.files.of_output(job.number, output).map(|(link, _)| link.to_owned()) {
+                self.files.remove(&link);
+            }
+        }
+        self.forget(provider, id).is_some()
+    }
+
+    /// The keys of a provider that are known by name, whatever they are worth.
+    pub(crate) fn named_keys<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a str> {
+        self.keys.named(provider).chain(self.options.keys.iter().flatten().map(String::as_str))
     }
 
     pub(crate) fn job(&self, provider: &'static str, id: &str) -> Option<Arc<Job>> {

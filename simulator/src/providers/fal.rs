@@ -9,7 +9,7 @@ use crate::asked::Asked;
 use crate::job::{Job, Order, Phase, Verdict, Webhook};
 use crate::lane::Over;
 use crate::media::Recipe;
-use crate::provider::{Class, Provider, Refusal, Route, whole_seconds};
+use crate::provider::{Class, Provider, Refusal, Route};
 use crate::sign;
 use crate::studio::Studio;
 use crate::webhook::{Notice, Occasion};
@@ -152,7 +152,7 @@ impl Provider for Fal {
             None => Reply::json(
                 200,
                 &model::output(job, &mut |output| match model::is_inline(job) {
-                    true => data_uri(&studio.make(&job.makes[output]).bytes, &job.makes[output]),
+                    true => data_uri(&studio.make(&job.makes[output]), &job.makes[output]),
                     false => studio.link(job, output),
                 }),
             )
@@ -198,12 +198,7 @@ impl Provider for Fal {
                 }
             }
         };
-        match refusal {
-            Refusal::TooMany { retry_after_ms: Some(ms), .. } | Refusal::Status { retry_after_ms: Some(ms), .. } => {
-                reply.with("retry-after", whole_seconds(*ms).to_string())
-            }
-            _ => reply,
-        }
+        reply.after(refusal)
     }
 
     fn notice(&self, job: &Arc<Job>, _occasion: Occasion, world: &mut World) -> Option<Notice> {

@@ -49,7 +49,8 @@ impl Provider for Google {
             ("GET", ["models", _, "operations", id]) => Route::of_job(Class::Poll, "operation", *id),
             ("GET", ["models"]) => Route::other(Class::Other, "models"),
             ("GET", ["models", name]) => Route::of_job(Class::Other, "model", *name),
-            ("GET", ["files", call]) => match call.strip_suffix(":download") {
+            // The official Python client takes the id out of `https` links only, and asks for the whole of others.
+            ("GET", ["files", call] | ["files", "http:", .., "files", call]) => match call.strip_suffix(":download") {
                 Some(id) => Route::of_job(Class::Download, "download", id),
                 None => Route::of_job(Class::Other, "file", *call),
             },

@@ -209,7 +209,7 @@ fn images(model: &str, input: Value, edited: Option<Source>) -> Result<Order, Re
 }
 
 fn pictures(job: &Job, studio: &Studio<'_>) -> Reply {
-    let made: Vec<String> = job.makes.iter().map(|recipe| to_base64(&studio.make(recipe).bytes)).collect();
+    let made: Vec<String> = job.makes.iter().map(|recipe| to_base64(&studio.make(recipe))).collect();
     let format = match job.makes.first().map(|recipe| recipe.extension()) {
         Some("jpg") => "jpeg",
         Some(extension) => extension,
@@ -236,7 +236,7 @@ fn pictures(job: &Job, studio: &Studio<'_>) -> Reply {
 
 fn speech(job: &Job, studio: &Studio<'_>) -> Reply {
     let Some(recipe) = job.makes.first() else { return Reply::empty(500) };
-    let made = studio.make(recipe).bytes;
+    let made = studio.make(recipe);
     match job.input["response_format"].as_str() {
         Some("pcm") => Reply::bytes(200, "audio/pcm", made.slice(WAV_HEADER.min(made.len())..)),
         _ => Reply::bytes(200, recipe.media_type(), made),

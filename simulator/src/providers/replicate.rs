@@ -41,7 +41,7 @@ impl Provider for Replicate {
             ("POST", ["predictions"]) => {
                 let input = asked.json();
                 let version = input["version"].as_str().or(input["model"].as_str()).unwrap_or_default();
-                Route::submit(version)
+                Route::submit(model::endpoint(version))
             }
             ("POST", ["models" | "deployments", owner, name, "predictions"]) => {
                 Route::submit(format!("{owner}/{name}"))
@@ -336,5 +336,20 @@ mod tests {
         let id = new_id();
         assert!(id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
         assert_ne!(id, new_id());
+    }
+    #[test]
+    fn what_a_prediction_gave_is_removed_after_an_hour() {
+        let order = Order::new("a/b", crate::options::Kind::Image, json!({"input": {"prompt": "x"}}));
+        let mut job = Job::of(order.makes(Recipe::speech("x", true)), Timestamp(1_000), Duration(500));
+        job.endpoint = "a/b".to_owned();
+        let at = |now| prediction(&job, Timestamp(now), &mut |_| "link".to_owned());
+        assert_eq!((&at(1_400)["status"], &at(1_400)["output"]), (&json!("processing"), &Value::Null));
+        assert_eq!((&at(1_500)["output"], &at(1_500)["data_removed"]), (&json!("link"), &json!(false)));
+        let later = at(1_500 + KEPT.0);
+        assert_eq!(
+            (&later["output"], &later["data_removed"], &later["input"]),
+            (&Value::Null, &json!(true), &json!({}))
+        );
+        assert_eq!(later["status"], "succeeded");
     }
 }

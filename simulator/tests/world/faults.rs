@@ -81,6 +81,12 @@ async fn a_malformed_answer_is_a_success_that_breaks_off_after_the_job_was_taken
     assert_eq!(answer.status, 200);
     assert!(!answer.body.is_empty() && answer.json.is_null());
     assert_eq!(place.charges().await.len(), 1);
+    // What can't be taken is refused as ever: nothing is lost.
+    for kind in ["malformed", "accept-then-drop"] {
+        place.fault(json!({"kind": kind, "count": 1})).await;
+        assert_eq!(place.post("/fal/fal-ai/nano-banana", &[KEY], &json!({})).await.status, 422);
+    }
+    assert_eq!(place.charges().await.len(), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@
 mod charges;
 mod fal;
 mod faults;
+mod google;
 mod links;
+mod openai;
 mod place;
 mod receiver;
+mod replicate;
 mod webhooks;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod artifacts;
+mod clients;
 mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;

@@ -83,7 +83,7 @@ pub(super) fn answer(job: &Job, studio: &Studio<'_>) -> Value {
             .makes
             .iter()
             .map(|recipe| {
-                let data = to_base64(&studio.make(recipe).bytes);
+                let data = to_base64(&studio.make(recipe));
                 json!({"inlineData": {"mimeType": recipe.media_type(), "data": data}})
             })
             .collect(),

@@ -13,6 +13,13 @@ use serde_json::{Value, json};
 /// What a prediction fails with whose content is against the rules.
 pub(super) const NSFW: &str = "NSFW content detected. Try running it again, or try a different prompt.";
 
+/// Versions that are known by their id alone.
+const VERSIONS: [&str; 3] = [
+    "adirik/grounding-dino:efd10a8ddc57ea28773327e881ce95e20cc1d734c589f7dd01d2036921ed78aa",
+    "lucataco/remove-bg:95fcc2a26d3899cd6c2691c900465aaeff466285a65c14638cc5f36f34befaf1",
+    "cjwbw/rembg:fb8af171cfa1616ddcf1242c093f9c46bcada5ad4cf6f2fbe8b81b330ec5c003",
+];
+
 /// Inputs that are pictures, by the names that models use.
 const PICTURES: [&str; 8] = [
     "image",
@@ -76,7 +83,8 @@ pub(super) fn order(endpoint: &str, input: &Value, studio: &Studio<'_>) -> Resul
         let change = Change::Enlarge((factor.clamp(1.0, 8.0) * 100.0) as u32);
         return Ok(order.makes(Recipe::changed(picture()?, "", seed, change, format(input))));
     }
-    let prompt = text("prompt")?;
+    // What a version takes that nobody knows is not known either.
+    let prompt = if endpoint.contains('/') { text("prompt")? } else { text("prompt").unwrap_or_default() };
     let count = input["num_outputs"].as_u64().unwrap_or(1).clamp(1, 4);
     for number in 0..count {
         order.makes.push(match given {
@@ -97,6 +105,12 @@ pub(super) fn output(job: &Job, link: &mut dyn FnMut(usize) -> String) -> Value 
         return (0..job.makes.len()).map(link).collect();
     }
     link(0).into()
+}
+
+/// The model and version that an id means, where it is known; otherwise what was given.
+pub(super) fn endpoint(given: &str) -> &str {
+    let known = VERSIONS.iter().find(|known| known.split_once(':').is_some_and(|(_, version)| version == given));
+    known.copied().unwrap_or(given)
 }
 
 /// The name of the model and of its version.
