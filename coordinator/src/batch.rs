@@ -251,7 +251,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             live.run.recheck(self.recheck_every);
             live.run.store_lives(self.store_epoch.as_ref());
             let events = input.events.clone();
-            let stale = live.run.head.stale_reports;
+            let (stale, doubtful) = (live.run.head.stale_reports, live.run.head.possible_duplicates);
             let advanced = catch_unwind(AssertUnwindSafe(|| {
                 let mut change = Change::default();
                 for event in events {
@@ -273,6 +273,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             let ignored = live.run.head.stale_reports - stale;
             if ignored > 0 {
                 metrics::counter!("darkroom_coordinator_stale_reports_total").increment(u64::from(ignored));
+            }
+            let doubtful = live.run.head.possible_duplicates - doubtful;
+            if doubtful > 0 {
+                tracing::warn!(run = %id, calls = doubtful, "provider calls may have been paid twice");
+                metrics::counter!("darkroom_coordinator_possible_duplicates_total").increment(u64::from(doubtful));
             }
             self.note_parked(&live.run);
             let commit = if change.is_empty() && input.commands.is_empty() {

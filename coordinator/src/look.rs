@@ -81,6 +81,10 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             tracing::warn!(%run, steps = lost.len(), "messages about steps are lost; they are sent again");
             metrics::counter!("darkroom_coordinator_resends_total").increment(lost.len() as u64);
         }
+        if !ready.is_empty() {
+            tracing::info!(%run, steps = ready.len(), "parked steps are tried again");
+            metrics::counter!("darkroom_coordinator_released_steps_total").increment(ready.len() as u64);
+        }
         self.own.push_back((run, Event::Looked { lost, ready }));
         Ok(())
     }

@@ -17,6 +17,10 @@ const LOOK_MAX: Duration = Duration::from_secs(600);
 /// The message of a step that is taken for lost this often is held to be what loses it.
 const RESENDS_MAX: u32 = 4;
 
+/// The same of a step whose job a provider has: polls that come late, because there are many, are no poison, and what may
+/// be paid is not given up in minutes.
+const RESENDS_MAX_SUBMITTED: u32 = 20;
+
 /// When a step that is under way is looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
@@ -160,11 +164,15 @@ impl Turn<'_> {
             let Some(step) = self.run.step(&path).filter(|step| is_under_way(step)) else { continue };
             let watch = step.watch.unwrap_or_else(|| Watch::new(step.started_at)).looked(now);
             let resends = watch.resends + 1;
+            let resends_max = match step.state {
+                State::Waiting { submitted: true, .. } => RESENDS_MAX_SUBMITTED,
+                _ => RESENDS_MAX,
+            };
             if !lost.contains(&path) {
                 self.change_step(&path, |step| step.watch = Some(watch));
-            } else if resends >= RESENDS_MAX {
+            } else if resends >= resends_max {
                 self.leave_window(&path);
-                self.fail(&path, never_taken());
+                self.fail(&path, never_taken(resends_max));
             } else {
                 self.change_step(&path, |step| step.watch = Some(Watch { resends, ..watch }));
                 self.send_again(&path);
@@ -175,11 +183,8 @@ impl Turn<'_> {
     }
 }
 
-fn never_taken() -> StepError {
-    StepError::new(
-        ErrorClass::WorkflowError,
-        format!("the step was sent {RESENDS_MAX} times and nobody reported on it"),
-    )
-    .code("poison")
-    .advice("look into the dead letters for it and at the workers of its pool; then resume the run")
+fn never_taken(times: u32) -> StepError {
+    StepError::new(ErrorClass::WorkflowError, format!("the step was sent {times} times and nobody reported on it"))
+        .code("poison")
+        .advice("look into the dead letters for it and at the workers of its pool; then resume the run")
 }

@@ -157,6 +157,19 @@ fn a_poll_message_that_is_lost_is_made_again_and_a_long_job_is_never_poison() {
 }
 
 #[test]
+fn a_job_that_nobody_ever_looks_after_again_fails_after_hours_and_not_minutes() {
+    let (mut world, _, until) = waiting(ONE, true);
+    let mut looks = 0;
+    while !world.run.head.status.is_terminal() {
+        looks += 1;
+        world.now = world.get("a").watch.unwrap().look_at;
+        world.apply(Event::Looked { lost: BTreeSet::from([path("a")]), ready: BTreeSet::new() });
+    }
+    assert_eq!((looks, world.get("a").error.as_ref().unwrap().code.as_str()), (20, "poison"));
+    assert!(world.now.since(until) > Duration::from_secs(2 * 3_600));
+}
+
+#[test]
 fn after_a_restart_a_step_that_waits_is_sent_when_its_wait_is_over() {
     for submitted in [false, true] {
         let (mut world, _, until) = waiting(ONE, submitted);
