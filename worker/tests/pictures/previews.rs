@@ -10,8 +10,12 @@ use serde_json::{Value, json};
 use std::ffi::OsString;
 
 /// The photographs, and where in them something is that belongs to the subject.
-const PHOTOS: [(&str, (u32, u32)); 4] =
-    [("coffee.png", (290, 150)), ("chelsea.png", (210, 170)), ("astronaut.png", (225, 120)), ("rocket.jpg", (320, 200))];
+const PHOTOS: [(&str, (u32, u32)); 4] = [
+    ("coffee.png", (290, 150)),
+    ("chelsea.png", (210, 170)),
+    ("astronaut.png", (225, 120)),
+    ("rocket.jpg", (320, 200)),
+];
 
 fn photo(worker: &Worker, name: &str) -> Value {
     let path = format!("{}/../photos/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -59,7 +63,8 @@ fn edits_and_styles_can_be_seen_and_repeated_and_what_is_on_the_picture_can_stil
         "",
     ];
     let styles = ["ukiyo-e woodblock print", "oil painting", "pencil sketch", "whatever comes"];
-    let cases = prompts.map(|prompt| ("image.edit", prompt)).into_iter().chain(styles.map(|style| ("image.style", style)));
+    let cases =
+        prompts.map(|prompt| ("image.edit", prompt)).into_iter().chain(styles.map(|style| ("image.style", style)));
     let worker = Worker::default();
     let image = photo(&worker, "chelsea.png");
     let was = worker.decode(&Artifact::from_value(&image).unwrap());
@@ -187,11 +192,7 @@ fn without_background_the_subject_is_solid_and_a_plain_background_gone() {
             }
         }
     }
-    let plain = Picture::new(
-        Size { width: 600, height: 500 },
-        Layout::Rgb,
-        pixels,
-    );
+    let plain = Picture::new(Size { width: 600, height: 500 }, Layout::Rgb, pixels);
     let image = worker.files.add("cup.png", &png(&plain.unwrap())).to_value();
     let (_, picture) = worker.image("image.remove-background", json!({"image": image}));
     for (x, y) in [(0, 0), (599, 0), (0, 499), (599, 499), (300, 60), (120, 245), (300, 440)] {
@@ -205,7 +206,8 @@ fn without_background_the_subject_is_solid_and_a_plain_background_gone() {
 #[test]
 fn a_description_says_what_is_measured_and_does_not_pretend_to_answer() {
     let worker = Worker::default();
-    let say = |params: Value| worker.run("image.describe", params).unwrap().outputs["text"].as_str().unwrap().to_owned();
+    let say =
+        |params: Value| worker.run("image.describe", params).unwrap().outputs["text"].as_str().unwrap().to_owned();
     let image = photo(&worker, "coffee.png");
     let plain = say(json!({"image": image}));
     assert!(plain.contains("600x400") && plain.contains("brown"), "{plain}");
