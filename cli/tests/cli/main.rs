@@ -7,6 +7,7 @@ mod batch;
 mod bucket;
 mod cancelling;
 mod failing;
+mod films;
 mod fleet_settings;
 mod folder;
 mod inputs;

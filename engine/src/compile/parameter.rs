@@ -420,7 +420,7 @@ impl<'a> Compiler<'a, '_> {
                 (format!("`{provider}` does not offer the model `{alias}`"), help)
             }
             _ => {
-                let other = model::all().iter().find(|model| model.alias == alias);
+                let other = model::all().iter().find(|model| model.alias == text || model.alias == alias);
                 let message = match other {
                     Some(other) => format!("the model `{alias}` is for `{}`, not for `{capability}`", other.capability),
                     None => format!("there is no model `{text}` for `{capability}`"),

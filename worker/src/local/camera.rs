@@ -36,10 +36,7 @@ impl Camera {
         };
         let zoom = (1.0 + 0.32 * speed).min(ZOOM_MAX);
         let away = has(&text, &["out", "back", "away", "reveal", "pull", "pulls"]);
-        let moves = has(
-            &text,
-            &["zoom", "zooms", "zooming", "dolly", "push", "pushes", "pull", "pulls", "closer", "in", "out"],
-        );
+        let moves = has(&text, &["zoom", "zooms", "zooming", "dolly", "push", "pushes", "pull", "pulls", "closer"]);
         let subject = |zoom: f64| View { zoom, place: None };
         // What the camera does, not what happens in front of it.
         let aside = |from: (f64, f64), to: (f64, f64)| {
