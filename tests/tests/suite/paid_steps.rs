@@ -15,7 +15,7 @@ use darkroom_tests::fleet::load::Workflow;
 use darkroom_tests::fleet::{Fleet, SHARDS};
 use darkroom_tests::poll;
 use std::sync::Arc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How soon runs go on when a key was replaced.
@@ -181,7 +181,7 @@ struct Embedded {
     scene: Scene<EmbeddedStore, EmbeddedQueue>,
     clock: Clock,
     stop: CancellationToken,
-    coordinator: JoinHandle<()>,
+    coordinator: JoinSet<()>,
     _dir: tempfile::TempDir,
 }
 
@@ -196,14 +196,15 @@ fn embedded() -> Embedded {
     let stop = CancellationToken::new();
     let coordinator = Coordinator::new(store.clone(), queue.clone(), plans, "test".to_owned());
     let run = coordinator.run(stop.clone());
-    let coordinator = tokio::spawn(async move { run.await.unwrap() });
+    let mut coordinator = JoinSet::new();
+    coordinator.spawn(async move { run.await.unwrap() });
     Embedded { scene: Scene { store, queue, desk, shards: 1 }, clock, stop, coordinator, _dir: dir }
 }
 
 impl Embedded {
     async fn end(self) {
         self.stop.cancel();
-        poll::soon("the coordinator ends", self.coordinator).await.unwrap();
+        poll::soon("the coordinator ends", self.coordinator.join_all()).await;
     }
 }
 
