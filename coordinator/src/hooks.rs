@@ -147,10 +147,9 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         job: &str,
         now: Timestamp,
     ) -> Result<(), Unheard> {
-        let mut offers = model::all().iter().flat_map(|model| model.routes.iter().map(move |route| (model, route)));
-        let of_call = offers.find(|(model, route)| {
-            route.provider == call.provider && route.endpoint == call.endpoint && is_named(model, &call.model)
-        });
+        let serves = |route: &model::Route| route.provider == call.provider && route.endpoint == call.endpoint;
+        let named = model::all().iter().filter(|known| is_named(known, &call.model));
+        let of_call = named.filter_map(|known| Some((known, known.routes.iter().find(|route| serves(route))?))).next();
         let Some((model, route)) = of_call else { return Ok(()) };
         let Some(handle) = adapter.handle_of(&model.capability, route, job) else { return Ok(()) };
         let fact = Fact::Submitted { handle, next_at: now };

@@ -24,8 +24,10 @@ mod providers;
 mod server;
 mod sign;
 mod studio;
+mod tally;
 mod webhook;
 mod world;
 
 pub use options::Options;
 pub use server::Simulator;
+pub use tally::Tally;

@@ -153,10 +153,7 @@ impl<S: Store + Ledger> Caller<S> {
 
     /// The calls of the step in its generation, the first one first.
     async fn calls_of(&self, message: &StepMessage) -> Result<Vec<Call>, Stuck> {
-        let mut calls = self.insist(|| self.store.calls(message.run)).await?;
-        calls.retain(|call| call.step == message.path && call.generation == message.generation);
-        calls.sort_by_key(|call| call.number);
-        Ok(calls)
+        self.insist(|| self.store.calls_of(message.run, &message.path, message.generation)).await
     }
 
     /// What the step has cost so far in its generation.

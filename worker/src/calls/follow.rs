@@ -32,7 +32,7 @@ impl<S: Store + Ledger> Caller<S> {
             let fact = Fact::Submitted { handle: ticket.handle.clone(), next_at: self.now().await? };
             self.insist(|| self.store.note(message.run, &ticket.call, &fact)).await?;
         }
-        let gap = self.gap(ticket);
+        let gap = self.gap(message, ticket);
         let next_at = self.now().await?.after(gap);
         let mut taken = self.insist(|| self.store.turn(message.run, &ticket.call, ticket.turn, next_at)).await?;
         if taken == Turn::Unknown {
@@ -114,8 +114,8 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// How long it is until the next question: a tenth of the model's usual time.
-    fn gap(&self, ticket: &Ticket) -> Duration {
-        let usual = super::choice::route_of("", &ticket.provider, &ticket.endpoint)
+    fn gap(&self, message: &StepMessage, ticket: &Ticket) -> Duration {
+        let usual = super::choice::route_of(&super::model(message), &ticket.provider, &ticket.endpoint)
             .map_or(Duration::from_secs(10), |route| self.providers.usually(route));
         Duration((usual.0 / 10).clamp(250, 10_000))
     }
