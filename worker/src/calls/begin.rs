@@ -1,7 +1,9 @@
 //! From a step to a job at a provider.
 
 use super::choice::{Candidate, Choice};
-use super::{Caller, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message};
+use super::{
+    ASKED_AT, ASKED_AT_IF_TOLD, Caller, DELAY_MAX, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message,
+};
 use crate::failpoint::Moment;
 use crate::workbench::Kept;
 use darkroom_backend::{
@@ -311,8 +313,8 @@ impl<S: Store + Ledger> Caller<S> {
     fn first_poll(&self, candidate: &Candidate) -> Duration {
         let usual = self.providers.usually(candidate.route);
         let is_told = candidate.account.adapter.traits().webhook && self.providers.options.public_url.is_some();
-        let share = if is_told { 125 } else { 85 };
-        Duration((usual.0 * share / 100).clamp(250, 600_000))
+        let share = if is_told { ASKED_AT_IF_TOLD } else { ASKED_AT };
+        Duration((usual.0.saturating_mul(share) / 100).clamp(250, DELAY_MAX))
     }
 
     async fn providers_clock(&self, call: &Call, delay: Duration) -> Timestamp {
