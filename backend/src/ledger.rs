@@ -411,6 +411,14 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// The calls of a run, in the order in which they were written down.
     fn calls(&self, run: RunId) -> impl Future<Output = Result<Vec<Call>, StoreError>> + Send;
 
+    /// The calls of a step in a generation, the first one first. Costs the same however many calls the run has.
+    fn calls_of(
+        &self,
+        run: RunId,
+        step: &StepPath,
+        generation: u32,
+    ) -> impl Future<Output = Result<Vec<Call>, StoreError>> + Send;
+
     /// Flags a run as cancelled, so that nothing more is paid for it. The commit that goes on with the run removes the
     /// flag: it is the field [`CANCEL_FIELD`] of the run.
     fn flag_cancelled(&self, run: RunId) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -102,7 +102,8 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let format = cli.output;
-    if !matches!(cli.command, Command::Version(_) | Command::Config(_)) {
+    let brings_models = matches!(&cli.command, Command::Bench(args) if args.brings_models());
+    if !brings_models && !matches!(cli.command, Command::Version(_) | Command::Config(_)) {
         models_file::register()?;
     }
     match cli.command {

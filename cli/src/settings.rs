@@ -335,6 +335,12 @@ impl Settings {
         self.api.public_url.clone().filter(|url| !url.trim().is_empty())
     }
 
+    /// The same where nobody listens for webhooks.
+    pub(crate) fn without_webhooks(mut self) -> Settings {
+        self.api.public_url = None;
+        self
+    }
+
     /// How often steps are checked whose fast retries are spent.
     pub(crate) fn recheck_every(&self) -> Result<Duration, Failure> {
         let Some(text) = self.retry.recheck_every.as_deref().filter(|text| !text.trim().is_empty()) else {

@@ -24,6 +24,7 @@ mod providers;
 mod server;
 mod sign;
 mod studio;
+mod tally;
 #[cfg(test)]
 mod trial;
 mod webhook;
@@ -31,3 +32,4 @@ mod world;
 
 pub use options::Options;
 pub use server::Simulator;
+pub use tally::Tally;

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::media::Media;
 use crate::options::Options;
 use crate::provider::Provider;
+use crate::tally::Tally;
 use crate::world::World;
 use crate::{control, desk, providers, webhook};
 use axum::Router;
@@ -66,6 +67,11 @@ impl Simulator {
     /// The names of all providers, which are also the first parts of their paths.
     pub fn providers(&self) -> Vec<&'static str> {
         self.shared.provider_names()
+    }
+
+    /// How much has happened so far.
+    pub fn tally(&self) -> Tally {
+        self.shared.world().tally()
     }
 
     /// Everything that is served, for a server of your own. Such a server can't end a connection without an answer (it says

@@ -10,6 +10,7 @@ use crate::lane::{Lane, Limits};
 use crate::media::{Media, Recipe};
 use crate::options::Options;
 use crate::provider::{Class, Links, Provider, Refusal};
+use crate::tally::Tally;
 use crate::webhook::{Due, Occasion, Outbox};
 use darkroom_proto::{Money, Timestamp};
 use serde_json::{Value, json};
@@ -319,6 +320,16 @@ impl World {
 
     pub(crate) fn charges(&self) -> impl Iterator<Item = &Charge> {
         self.charges.iter()
+    }
+
+    /// How much has happened.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            charges: self.charges.len() as u64,
+            polls: self.polls.values().map(|count| u64::from(*count)).sum(),
+            polls_most: self.polls.values().max().copied().unwrap_or(0),
+            requests: self.requests.values().sum(),
+        }
     }
 
     /// What tests look at.

@@ -34,6 +34,15 @@ const CONDITIONS_KEPT: std::time::Duration = std::time::Duration::from_millis(50
 /// How long a handle may wait for a store that is away before it goes into a message instead.
 const NOTE_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// When a job is asked about first, in percent of the usual time of its route.
+const ASKED_AT: u64 = 85;
+
+/// The same where the provider tells that a job has ended: only in case that nobody heard.
+const ASKED_AT_IF_TOLD: u64 = 125;
+
+/// The longest time until a job is asked about, in milliseconds: the ladder's last rung.
+const DELAY_MAX: u64 = 600_000;
+
 /// What came of a message.
 #[derive(Debug)]
 pub(crate) enum Handled {
@@ -153,10 +162,7 @@ impl<S: Store + Ledger> Caller<S> {
 
     /// The calls of the step in its generation, the first one first.
     async fn calls_of(&self, message: &StepMessage) -> Result<Vec<Call>, Stuck> {
-        let mut calls = self.insist(|| self.store.calls(message.run)).await?;
-        calls.retain(|call| call.step == message.path && call.generation == message.generation);
-        calls.sort_by_key(|call| call.number);
-        Ok(calls)
+        self.insist(|| self.store.calls_of(message.run, &message.path, message.generation)).await
     }
 
     /// What the step has cost so far in its generation.

@@ -5,7 +5,7 @@ use crate::ledger::{
     Admission, Call, Condition, Fact, Intended, Intent, Ledger, Limit, Noted, Purse, Reservation, Sighting, Spent, Turn,
 };
 use crate::{StoreError, limits};
-use darkroom_proto::{CallId, Duration, Money, RunId, Timestamp};
+use darkroom_proto::{CallId, Duration, Money, RunId, StepPath, Timestamp};
 use serde_json::Value;
 
 impl Ledger for EmbeddedStore {
@@ -41,6 +41,11 @@ impl Ledger for EmbeddedStore {
 
     async fn calls(&self, run: RunId) -> Result<Vec<Call>, StoreError> {
         self.blocking(move |file| file.calls(run)).await
+    }
+
+    async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
+        let step = step.clone();
+        self.blocking(move |file| file.calls_of(run, &step, generation)).await
     }
 
     async fn flag_cancelled(&self, run: RunId) -> Result<(), StoreError> {

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// How long calls are kept of a run that the store does not have: it was lost with them, or comes back as they do.
 const LOST_CALLS_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// How many calls of a step are asked for at once: hardly any has more.
+const FEW: u32 = 4;
+
 /// How often a write is tried that others get ahead of.
 const TRIES_MAX: usize = 64;
 
@@ -113,6 +116,26 @@ impl Inner {
             of_calls.map(|(_, value)| Ok(Kept::decode(value)?.call)).collect::<Result<Vec<_>, StoreError>>()?;
         calls.sort_by(Call::in_order);
         Ok(calls)
+    }
+
+    pub(super) async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
+        let mut get = cmd("HMGET");
+        get.arg(self.keys.calls(run)).arg(format!("@{}", place(step, generation)));
+        for number in 1..=FEW {
+            get.arg(CallId::new(run, step, generation, number).as_str());
+        }
+        let mut stored: Vec<Option<Vec<u8>>> =
+            self.lane(self.keys.shard_of(run)).send("the calls of a step", &get).await?;
+        let newest = if stored.is_empty() { None } else { stored.remove(0) };
+        let digits = newest.as_deref().and_then(|newest| newest.split(|&byte| byte == b'|').next());
+        let last = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
+        if last.is_some_and(|last| last > FEW) {
+            let mut calls = self.calls(run).await?;
+            calls.retain(|call| call.step == *step && call.generation == generation);
+            calls.sort_by_key(|call| call.number);
+            return Ok(calls);
+        }
+        stored.iter().flatten().map(|value| Ok(Kept::decode(value)?.call)).collect()
     }
 
     pub(super) async fn flag_cancelled(&self, run: RunId) -> Result<(), StoreError> {

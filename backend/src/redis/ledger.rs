@@ -5,7 +5,7 @@ use crate::StoreError;
 use crate::ledger::{
     Admission, Call, Condition, Fact, Intended, Intent, Ledger, Limit, Noted, Purse, Reservation, Sighting, Spent, Turn,
 };
-use darkroom_proto::{CallId, Duration, Money, RunId, Timestamp};
+use darkroom_proto::{CallId, Duration, Money, RunId, StepPath, Timestamp};
 use serde_json::Value;
 
 impl Ledger for RedisStore {
@@ -35,6 +35,10 @@ impl Ledger for RedisStore {
 
     async fn calls(&self, run: RunId) -> Result<Vec<Call>, StoreError> {
         self.inner.calls(run).await
+    }
+
+    async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
+        self.inner.calls_of(run, step, generation).await
     }
 
     async fn flag_cancelled(&self, run: RunId) -> Result<(), StoreError> {

@@ -132,6 +132,7 @@ macro_rules! ledger_conformance {
                 of_many_who_claim_and_intend_at_once_one_is_granted
                 no_order_of_events_gives_two_open_calls
                 calls_come_in_the_order_in_which_they_were_written_down
+                a_step_has_its_own_calls_only
                 facts_are_taken_from_anyone_and_after_the_end_of_the_run
                 the_first_handle_stays_and_another_one_is_a_duplicate
                 the_first_end_stays_and_the_highest_cost_counts

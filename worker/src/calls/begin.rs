@@ -1,7 +1,9 @@
 //! From a step to a job at a provider.
 
 use super::choice::{Candidate, Choice};
-use super::{Caller, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message};
+use super::{
+    ASKED_AT, ASKED_AT_IF_TOLD, Caller, DELAY_MAX, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message,
+};
 use crate::failpoint::Moment;
 use crate::workbench::Kept;
 use darkroom_backend::{
@@ -40,7 +42,7 @@ impl<S: Store + Ledger> Caller<S> {
             let calls = self.calls_of(message).await?;
             let open = calls.iter().rev().find(|call| !call.state.is_closed());
             if let Some(call) = open {
-                match self.attach(message, call).await? {
+                match self.attach(message, call, &calls).await? {
                     Some(handled) => return Ok(handled),
                     // It is closed now, unpaid or flagged.
                     None => continue,
@@ -97,14 +99,14 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// Goes on with a call that is open or settled. `None`: it is closed now, and another may be made.
-    async fn attach(&self, message: &StepMessage, call: &Call) -> Result<Option<Handled>, Stuck> {
+    async fn attach(&self, message: &StepMessage, call: &Call, calls: &[Call]) -> Result<Option<Handled>, Stuck> {
         match call.state {
             CallState::Submitted => {
                 let poll = poll_message(message, call, call.turn + 1, Duration(0), false);
-                Ok(Some(self.waits(message, call, vec![poll]).await?))
+                Ok(Some(waits(message, call, vec![poll], super::cost(calls))))
             }
             CallState::Settled => {
-                let cost = self.cost_of(message).await?;
+                let cost = super::cost(calls);
                 Ok(Some(match self.kept(message).await? {
                     Some(kept) => Handled::Ended { outcome: Outcome::Succeeded(kept.succeeded), cost },
                     None => {
@@ -118,7 +120,7 @@ impl<S: Store + Ledger> Caller<S> {
                     }
                 }))
             }
-            CallState::Held => Ok(Some(Handled::failed(super::doubt::held(call), self.cost_of(message).await?))),
+            CallState::Held => Ok(Some(Handled::failed(super::doubt::held(call), super::cost(calls)))),
             _ => self.doubt(message, call).await,
         }
     }
@@ -189,7 +191,7 @@ impl<S: Store + Ledger> Caller<S> {
             let error = StepError::new(ErrorClass::ServerUnavailable, "the store took too long to answer");
             return self.came_to_nothing(message, &call, error, &candidate).await;
         }
-        self.send(message, &call, &candidate, &files).await
+        self.send(message, &call, &candidate, &files, so_far).await
     }
 
     /// Sends a call that is written down.
@@ -199,6 +201,7 @@ impl<S: Store + Ledger> Caller<S> {
         call: &Call,
         candidate: &Candidate,
         files: &[File],
+        so_far: StepCost,
     ) -> Result<Tried, Stuck> {
         let adapter = candidate.account.adapter;
         let access = self.access(&candidate.account, &candidate.key).await?;
@@ -239,7 +242,7 @@ impl<S: Store + Ledger> Caller<S> {
         match adapter.submitted(&access, &ask, &response) {
             Submitted::Accepted(handle) => {
                 self.saw_good(candidate).await?;
-                self.accepted(message, call, candidate, handle).await.map(Tried::Handled)
+                Ok(Tried::Handled(self.accepted(message, call, candidate, handle, so_far).await))
             }
             Submitted::Done(product) => {
                 self.saw_good(candidate).await?;
@@ -276,7 +279,8 @@ impl<S: Store + Ledger> Caller<S> {
         call: &Call,
         candidate: &Candidate,
         handle: Value,
-    ) -> Result<Handled, Stuck> {
+        so_far: StepCost,
+    ) -> Handled {
         let delay = self.first_poll(candidate);
         let next_at = self.providers_clock(call, delay).await;
         let fact = Fact::Submitted { handle: handle.clone(), next_at };
@@ -301,15 +305,16 @@ impl<S: Store + Ledger> Caller<S> {
         // A job that nobody wants any more is asked about at once, which cancels it.
         let delay = if is_cancelled { Duration(0) } else { delay };
         let poll = poll_message(message, &call, 1, delay, is_only_copy);
-        self.waits(message, &call, vec![poll]).await
+        // What is under way has cost nothing yet.
+        waits(message, &call, vec![poll], so_far)
     }
 
     /// How long after its submission a job is asked about first.
     fn first_poll(&self, candidate: &Candidate) -> Duration {
         let usual = self.providers.usually(candidate.route);
         let is_told = candidate.account.adapter.traits().webhook && self.providers.options.public_url.is_some();
-        let share = if is_told { 125 } else { 85 };
-        Duration((usual.0 * share / 100).clamp(250, 600_000))
+        let share = if is_told { ASKED_AT_IF_TOLD } else { ASKED_AT };
+        Duration((usual.0.saturating_mul(share) / 100).clamp(250, DELAY_MAX))
     }
 
     async fn providers_clock(&self, call: &Call, delay: Duration) -> Timestamp {
@@ -318,22 +323,6 @@ impl<S: Store + Ledger> Caller<S> {
             Ok(now) => now.after(delay),
             Err(_) => call.at.after(delay),
         }
-    }
-
-    /// The step waits for a job.
-    pub(super) async fn waits(
-        &self,
-        message: &StepMessage,
-        call: &Call,
-        next: Vec<darkroom_backend::Publication>,
-    ) -> Result<Handled, Stuck> {
-        let waiting = Waiting {
-            reason: format!("{} at {}", super::model(message), call.provider),
-            submitted: true,
-            until: call.next_at,
-        };
-        let cost = self.cost_of(message).await.unwrap_or_default();
-        Ok(Handled::Waits { next, waiting: Some(waiting), cost })
     }
 
     /// The step comes back later, without using an attempt.
@@ -514,6 +503,21 @@ impl<S: Store + Ledger> Caller<S> {
         let read = tokio::task::spawn_blocking(move || workbench.read_manifest(&message)).await;
         read.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "reading the manifest was aborted")))
     }
+}
+
+/// The step waits for a job.
+pub(super) fn waits(
+    message: &StepMessage,
+    call: &Call,
+    next: Vec<darkroom_backend::Publication>,
+    cost: StepCost,
+) -> Handled {
+    let waiting = Waiting {
+        reason: format!("{} at {}", super::model(message), call.provider),
+        submitted: true,
+        until: call.next_at,
+    };
+    Handled::Waits { next, waiting: Some(waiting), cost }
 }
 
 /// What a call costs at most, as far as that is known beforehand.

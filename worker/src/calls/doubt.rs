@@ -63,7 +63,7 @@ impl<S: Store + Ledger> Caller<S> {
                     }
                 };
                 match found {
-                    Found::Job(handle) => return self.found(message, call, handle).await.map(Some),
+                    Found::Job(handle) => return self.found(message, call, handle, &calls).await.map(Some),
                     Found::Nothing => {
                         self.never_arrived(message, call).await?;
                         return Ok(None);
@@ -111,14 +111,14 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// The provider has the job after all.
-    async fn found(&self, message: &StepMessage, call: &Call, handle: Value) -> Result<Handled, Stuck> {
+    async fn found(&self, message: &StepMessage, call: &Call, handle: Value, calls: &[Call]) -> Result<Handled, Stuck> {
         tracing::info!(call = %call.id, "the provider has the job; nothing is paid again");
         let next_at = self.now().await?;
         let fact = Fact::Submitted { handle: handle.clone(), next_at };
         self.insist(|| self.store.note(message.run, &call.id, &fact)).await?;
         let call = Call { handle: Some(handle), state: CallState::Submitted, next_at, ..call.clone() };
         let poll = super::poll_message(message, &call, call.turn + 1, Duration(0), false);
-        self.waits(message, &call, vec![poll]).await
+        Ok(super::begin::waits(message, &call, vec![poll], super::cost(calls)))
     }
 
     /// The provider has no such job.

@@ -1,11 +1,11 @@
 //! Asking about a job until it has ended.
 
-use super::{Caller, Handled, Stuck, call_of, poll_message};
+use super::{ASKED_AT, Caller, DELAY_MAX, Handled, Stuck, call_of, poll_message};
 use crate::calls::begin::over_time;
 use crate::failpoint::Moment;
 use crate::providers::Account;
 use darkroom_backend::{Call, Fact, Ledger, Noted, Store, Turn};
-use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepError, StepMessage, Ticket};
+use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepError, StepMessage, Ticket, Timestamp};
 use darkroom_provider::{Access, Failure, Polled, Product};
 use serde_json::Value;
 use std::sync::Arc;
@@ -32,8 +32,9 @@ impl<S: Store + Ledger> Caller<S> {
             let fact = Fact::Submitted { handle: ticket.handle.clone(), next_at: self.now().await? };
             self.insist(|| self.store.note(message.run, &ticket.call, &fact)).await?;
         }
-        let gap = self.gap(ticket);
-        let next_at = self.now().await?.after(gap);
+        let gap = self.gap(message, ticket);
+        let now = self.now().await?;
+        let next_at = now.after(gap);
         let mut taken = self.insist(|| self.store.turn(message.run, &ticket.call, ticket.turn, next_at)).await?;
         if taken == Turn::Unknown {
             // The store has lost its last moments; the message has what is needed to go on.
@@ -69,8 +70,10 @@ impl<S: Store + Ledger> Caller<S> {
         }
         match self.question(&account, &access, &handle).await {
             Asked::Pending => {
-                self.hold_place(&account, &call, gap).await?;
-                self.next_turn(message, &call, gap)
+                // The ladder has few rungs, so the first question may have come long before it was due.
+                let pause = if cancelled || is_late { gap } else { gap.max(self.until_due(message, &call, now)) };
+                self.hold_place(&account, &call, pause).await?;
+                self.next_turn(message, &call, pause)
             }
             Asked::Again(error) => {
                 tracing::debug!(call = %call.id, %error, "a poll failed, which says nothing about the job");
@@ -114,10 +117,17 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// How long it is until the next question: a tenth of the model's usual time.
-    fn gap(&self, ticket: &Ticket) -> Duration {
-        let usual = super::choice::route_of("", &ticket.provider, &ticket.endpoint)
+    fn gap(&self, message: &StepMessage, ticket: &Ticket) -> Duration {
+        let usual = super::choice::route_of(&super::model(message), &ticket.provider, &ticket.endpoint)
             .map_or(Duration::from_secs(10), |route| self.providers.usually(route));
         Duration((usual.0 / 10).clamp(250, 10_000))
+    }
+
+    /// How long it is until the first question is due.
+    fn until_due(&self, message: &StepMessage, call: &Call, now: Timestamp) -> Duration {
+        let route = super::choice::route_of(&super::model(message), &call.provider, &call.endpoint);
+        let due = route.map_or(0, |route| self.providers.usually(route).0.saturating_mul(ASKED_AT) / 100);
+        Duration(due.saturating_sub(now.since(call.at).0).min(DELAY_MAX))
     }
 
     fn next_turn(&self, message: &StepMessage, call: &Call, delay: Duration) -> Result<Handled, Stuck> {

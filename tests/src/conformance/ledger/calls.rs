@@ -284,6 +284,23 @@ pub async fn calls_come_in_the_order_in_which_they_were_written_down(subject: im
     assert_eq!(store.calls(id).await.unwrap(), want);
 }
 
+/// However many the run has, and however many the step had before.
+pub async fn a_step_has_its_own_calls_only(subject: impl Subject) {
+    let store = subject.store();
+    let (_, id) = with_run(&store).await;
+    let mut want: Vec<Call> = Vec::new();
+    for _ in 0..7 {
+        assert_eq!(store.calls_of(id, &StepPath::top("a"), 1).await.unwrap(), want);
+        for step in ["b", "a"] {
+            let call = granted(&store, &claimed(&store, id, step).await).await;
+            let call = note(&store, id, &call, Fact::Rejected { error: error() }).await;
+            want.extend((step == "a").then_some(call));
+        }
+    }
+    assert_eq!(store.calls_of(id, &StepPath::top("a"), 1).await.unwrap(), want);
+    assert_eq!(store.calls_of(id, &StepPath::top("a"), 9).await.unwrap(), []);
+}
+
 /// A source of numbers that is the same each time.
 struct Random(u64);
 
