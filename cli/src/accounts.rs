@@ -53,10 +53,12 @@ pub(crate) fn providers(settings: &Settings) -> Result<Arc<Providers>, Failure> 
             .advice(format!("the providers of this release: {}", known.join(", "))));
     }
     // What somebody wrote into the settings is trusted to be where they want it.
-    let trusted = options.values().filter_map(|provider| host_of(provider.base_url.as_deref()?)).collect();
+    let bases = options.values().filter_map(|provider| provider.base_url.as_deref());
+    let trusted = bases.chain(settings.simulator.as_deref()).filter_map(host_of).collect();
     let net = Net::new(settings.net.policy(trusted))
         .map_err(|error| Failure::other(format!("connections can't be made: {error}")))?;
     let calls = CallOptions {
+        simulator: settings.simulator.clone().filter(|url| !url.trim().is_empty()),
         public_url: settings.public_url(),
         recheck_every: settings.recheck_every()?,
         daily: settings.daily_budgets()?,

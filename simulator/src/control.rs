@@ -30,7 +30,15 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 async fn about(State(shared): World) -> Response {
-    done(json!({"providers": shared.provider_names(), "version": env!("CARGO_PKG_VERSION")}))
+    let (image, video, audio) = {
+        let world = shared.world();
+        (world.options.image, world.options.video, world.options.audio)
+    };
+    done(json!({
+        "providers": shared.provider_names(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "latency_ms": {"image": image.0, "video": video.0, "audio": audio.0},
+    }))
 }
 
 async fn charges(State(shared): World) -> Response {

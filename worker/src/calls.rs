@@ -103,6 +103,11 @@ impl<S: Store + Ledger> Caller<S> {
         }
     }
 
+    /// Learns what has to be known before the first call.
+    pub(crate) async fn learn_pace(&self) {
+        self.providers.learn_pace().await;
+    }
+
     /// Whether this step is done by calling somebody.
     pub(crate) fn serves(&self, message: &StepMessage) -> bool {
         message.ticket.is_some() || self.providers.serves(&message.op, &message.params)

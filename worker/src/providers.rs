@@ -4,10 +4,10 @@ use crate::net::Net;
 use darkroom_backend::{Limit, Purse};
 use darkroom_proto::model::{self, Route};
 use darkroom_proto::{Duration, Money, Sha256, StepError, Timestamp};
-use darkroom_provider::{Access, Adapter};
+use darkroom_provider::{Access, Adapter, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// How many hex digits of a key's digest name it in the ledger, in messages and in logs.
 const FINGERPRINT_DIGITS: usize = 12;
@@ -17,6 +17,27 @@ const AT_ONCE_UNLIMITED: u32 = 100_000;
 
 /// How much of a new figure goes into what is known of a route's usual time, as one part of so many.
 const USUAL_WEIGHT: u64 = 4;
+
+/// How long the simulator may take to say how long its jobs take.
+const PACE_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// How long jobs take, by what they make.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    image: Duration,
+    video: Duration,
+    audio: Duration,
+}
+
+impl Pace {
+    fn of(&self, op: &str) -> Duration {
+        match op.split('.').next() {
+            Some("video") => self.video,
+            Some("audio") => self.audio,
+            _ => self.image,
+        }
+    }
+}
 
 /// What is set of one provider.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +55,8 @@ pub struct ProviderOptions {
 /// What is set for all of them.
 #[derive(Debug, Clone)]
 pub struct CallOptions {
+    /// The simulator that stands in for every provider, if one does.
+    pub simulator: Option<String>,
     /// Where webhooks of providers arrive, without a slash at its end; none: nobody listens for them.
     pub public_url: Option<String>,
     /// When an exhausted or invalid key is tried again.
@@ -44,7 +67,12 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> CallOptions {
-        CallOptions { public_url: None, recheck_every: Duration::from_secs(300), daily: BTreeMap::new() }
+        CallOptions {
+            simulator: None,
+            public_url: None,
+            recheck_every: Duration::from_secs(300),
+            daily: BTreeMap::new(),
+        }
     }
 }
 
@@ -104,6 +132,8 @@ pub struct Providers {
     pub(crate) net: Net,
     /// What is set for all of them.
     pub(crate) options: CallOptions,
+    /// How long the jobs of the simulator take.
+    pace: OnceLock<Pace>,
     /// How long jobs of a route took lately.
     usual: Mutex<BTreeMap<(String, String), Duration>>,
 }
@@ -111,7 +141,8 @@ pub struct Providers {
 impl Providers {
     /// Those that have a key, or that need none and have a URL.
     pub fn new(providers: &BTreeMap<String, ProviderOptions>, net: Net, options: CallOptions) -> Providers {
-        let made = Providers { accounts: RwLock::default(), net, options, usual: Mutex::default() };
+        let made =
+            Providers { accounts: RwLock::default(), net, options, pace: OnceLock::new(), usual: Mutex::default() };
         made.replace(providers);
         made
     }
@@ -196,11 +227,28 @@ impl Providers {
         if response.is_success() { Ok(true) } else { Err(account.adapter.classify(&response)) }
     }
 
-    /// How long a job of a route usually takes: what was seen lately, else what the catalogue says.
-    pub(crate) fn usually(&self, route: &Route) -> Duration {
-        let usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = usual.get(&(route.provider.clone(), route.endpoint.clone())).copied();
-        seen.or(route.usually).unwrap_or(Duration::from_secs(10))
+    /// How long a job of an op usually takes on a route: what was seen lately, else what the simulator says where it stands
+    /// in for everybody, else what the catalogue says.
+    pub(crate) fn usually(&self, op: &str, route: &Route) -> Duration {
+        let seen = {
+            let usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+            usual.get(&(route.provider.clone(), route.endpoint.clone())).copied()
+        };
+        let simulated = || self.pace.get().map(|pace| pace.of(op));
+        seen.or_else(simulated).or(route.usually).unwrap_or(Duration::from_secs(10))
+    }
+
+    /// Asks the simulator, where it stands in for everybody, how long its jobs take: nothing in the catalogue tells.
+    pub(crate) async fn learn_pace(&self) {
+        let Some(simulator) = &self.options.simulator else { return };
+        let ask = Request::get(format!("{}/_sim", simulator.trim_end_matches('/'))).within(PACE_WITHIN);
+        let Ok(answer) = self.net.send(&ask).await else { return };
+        let told = answer.json();
+        let latency = |kind: &str| Some(Duration(told.get("latency_ms")?.get(kind)?.as_u64()?));
+        if let (Some(image), Some(video), Some(audio)) = (latency("image"), latency("video"), latency("audio")) {
+            // It is asked once; whoever asked first is as right as anybody.
+            let _ = self.pace.set(Pace { image, video, audio });
+        }
     }
 
     /// A job of a route took so long.

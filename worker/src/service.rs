@@ -108,6 +108,8 @@ impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
         reporters.spawn(reporter.run());
         let mut presence = JoinSet::new();
         presence.spawn(self.clone().stay_announced());
+        // Before the first call, which is asked about by it.
+        self.caller.learn_pace().await;
         let caller = self.caller.clone();
         presence.spawn(async move { caller.attend().await });
         let mut slots = JoinSet::new();

@@ -153,7 +153,7 @@ impl Workbench {
         mut succeeded: Succeeded,
         origin: &Value,
     ) -> Result<Succeeded, StepError> {
-        if let (Some(target), Some(op)) = (&message.save, darkroom_proto::op::find(&message.op))
+        if let (Some(target), Some(op)) = (&message.save, op::find(&message.op))
             && let Some(primary) = succeeded.outputs.get(op.primary).and_then(Artifact::from_value)
         {
             succeeded.saved = Some(ops::place(&primary, target, &self.context())?);

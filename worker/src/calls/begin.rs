@@ -139,7 +139,7 @@ impl<S: Store + Ledger> Caller<S> {
             Err(error) => return self.not_sent(message, &candidate, error, so_far).await,
         };
         let id = next_id(message, calls);
-        let usual = self.providers.usually(candidate.route);
+        let usual = self.providers.usually(&message.op, candidate.route);
         let limits = candidate.account.limits(candidate.route, &candidate.key.fingerprint);
         if !limits.is_empty() {
             let hold = usual.max(Duration::from_secs(1));
@@ -281,7 +281,7 @@ impl<S: Store + Ledger> Caller<S> {
         handle: Value,
         so_far: StepCost,
     ) -> Handled {
-        let delay = self.first_poll(candidate);
+        let delay = self.first_poll(message, candidate);
         let next_at = self.providers_clock(call, delay).await;
         let fact = Fact::Submitted { handle: handle.clone(), next_at };
         let noted = tokio::time::timeout(NOTE_WITHIN, async {
@@ -310,8 +310,8 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// How long after its submission a job is asked about first.
-    fn first_poll(&self, candidate: &Candidate) -> Duration {
-        let usual = self.providers.usually(candidate.route);
+    fn first_poll(&self, message: &StepMessage, candidate: &Candidate) -> Duration {
+        let usual = self.providers.usually(&message.op, candidate.route);
         let is_told = candidate.account.adapter.traits().webhook && self.providers.options.public_url.is_some();
         let share = if is_told { ASKED_AT_IF_TOLD } else { ASKED_AT };
         Duration((usual.0.saturating_mul(share) / 100).clamp(250, DELAY_MAX))

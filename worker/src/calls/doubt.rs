@@ -75,7 +75,7 @@ impl<S: Store + Ledger> Caller<S> {
             if traits.is_some_and(|traits| traits.webhook && traits.signed && !traits.synchronous)
                 && self.providers.options.public_url.is_some()
             {
-                let usual = self.providers.usually(route);
+                let usual = self.providers.usually(&message.op, route);
                 let grace = Duration((usual.0 * 3 / 2 + 10_000).min(HOOK_WITHIN_MAX.0));
                 if now < call.at.after(grace) {
                     let again = now.after(Duration((usual.0 / 4).clamp(1_000, 30_000)));

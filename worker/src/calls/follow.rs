@@ -119,14 +119,14 @@ impl<S: Store + Ledger> Caller<S> {
     /// How long it is until the next question: a tenth of the model's usual time.
     fn gap(&self, message: &StepMessage, ticket: &Ticket) -> Duration {
         let usual = super::choice::route_of(&super::model(message), &ticket.provider, &ticket.endpoint)
-            .map_or(Duration::from_secs(10), |route| self.providers.usually(route));
+            .map_or(Duration::from_secs(10), |route| self.providers.usually(&message.op, route));
         Duration((usual.0 / 10).clamp(250, 10_000))
     }
 
     /// How long it is until the first question is due.
     fn until_due(&self, message: &StepMessage, call: &Call, now: Timestamp) -> Duration {
         let route = super::choice::route_of(&super::model(message), &call.provider, &call.endpoint);
-        let due = route.map_or(0, |route| self.providers.usually(route).0.saturating_mul(ASKED_AT) / 100);
+        let due = route.map_or(0, |route| self.providers.usually(&message.op, route).0.saturating_mul(ASKED_AT) / 100);
         Duration(due.saturating_sub(now.since(call.at).0).min(DELAY_MAX))
     }
 
