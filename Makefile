@@ -19,12 +19,12 @@ STEPS := fetch fmt lint docs doctest deny readme examples
 # With these, cargo chooses the same features of dependencies for every step, so that nothing is built twice.
 ALL := --workspace --all-targets --locked
 
-.PHONY: help test $(STEPS) build unit docs-generate golden bench faults
+.PHONY: help test installed $(STEPS) build unit docs-generate golden bench faults
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-test: ## Everything that CI checks
+test: installed ## Everything that CI checks
 	@for step in $(STEPS); do \
 	  echo "== $$step"; began=$$(date +%s); \
 	  $(MAKE) --no-print-directory $$step || exit 1; \
@@ -32,6 +32,14 @@ test: ## Everything that CI checks
 	done
 	@echo "== unit"
 	@$(MAKE) --no-print-directory unit
+
+installed: # Films and speech are tested with the real programs.
+	@for program in ffmpeg espeak-ng; do \
+	  command -v $$program >/dev/null || missing="$${missing:-} $$program"; \
+	done; \
+	if [ -n "$${missing:-}" ]; then \
+	  echo "these are needed for the tests:$$missing; on Debian: apt-get install$$missing" >&2; exit 1; \
+	fi
 
 fetch: # The licence check looks at the dependencies of every platform, not only at what this one builds.
 	cargo fetch --locked

@@ -40,6 +40,9 @@ pub struct Call {
     pub endpoint: String,
     /// With which key: its fingerprint, never the key.
     pub key: String,
+    /// The worker that sends it.
+    #[serde(default)]
+    pub worker: String,
     /// What it was expected to cost.
     pub price: Money,
     /// When it was written down, by the store's clock.
@@ -135,6 +138,8 @@ pub struct Intent {
     pub endpoint: String,
     /// With which key.
     pub key: String,
+    /// The worker that is going to send it.
+    pub worker: String,
     /// What it is expected to cost.
     pub price: Money,
     /// For how long the sender may begin to send it.
@@ -228,6 +233,7 @@ pub struct Noted {
 
 /// Whether a poll message has its turn.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is the usual answer, and taken apart at once")]
 pub enum Turn {
     /// It does; nobody else does.
     Taken(Noted),
@@ -251,7 +257,7 @@ pub struct Limit {
 /// Whether a call is let in by all its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It is; what it holds is given back by `leave`, or lapses.
+    /// It is; what it holds is given back by `give_back`, or lapses.
     Admitted,
     /// Not yet: it has a turn at this time, which lapses if it is not used.
     Later {
@@ -342,11 +348,12 @@ pub enum Fitness {
 /// Something that was seen of a key or a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
-    /// A call went well: it is healthy.
+    /// A call went well: it is healthy, unless somebody took it out of use and that time has not run out.
     Good,
     /// A call failed at the provider's side; counts for the circuit breaker.
     Failure,
-    /// It is in this state for as long; twice as long each further time, up to `max`.
+    /// It is in this state for as long; twice as long each further time, up to `max`. What is seen before the last time has
+    /// run out is the same time still: many see one outage.
     Bad {
         /// The state.
         state: Fitness,
@@ -367,11 +374,20 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// lost.
     fn epoch(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
 
+    /// A secret of this store that never changes, made when it is first asked for: what makes the URLs of webhooks hard to
+    /// guess. 32 hex digits or more.
+    fn secret(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
+
     /// Writes down that a call is going to be made, if it may be.
     fn intent(&self, intent: &Intent) -> impl Future<Output = Result<Intended, StoreError>> + Send;
 
-    /// Notes what happened to a call; nothing, if the ledger does not know it. The first handle and the first fact that
-    /// closes a call stay; a handle that differs is kept as the second one, and cost is always added.
+    /// Notes what happened to a call; nothing, if the ledger does not know it.
+    ///
+    /// - The first handle stays. One that differs is kept as the second one, and tells of a duplicate.
+    /// - The first end stays; [`Fact::Held`] is none, it waits for another. Of later ends only a cost counts that is known
+    ///   and higher.
+    /// - A handle that comes after the end opens nothing again. It is kept, and tells of a possible duplicate where another
+    ///   call may have been made since.
     fn note(
         &self,
         run: RunId,
@@ -382,7 +398,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Puts a call back that the store has lost, from what a poll message carries. One that is there stays.
     fn restore(&self, run: RunId, call: &Call) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes turn `turn` of a call, once, and says when the next one is due.
+    /// Takes turn `turn` of a call, once, and says when the next one is due. Turns may be left out, and none is taken before
+    /// there is a handle or after the end.
     fn turn(
         &self,
         run: RunId,
@@ -394,11 +411,22 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// The calls of a run, in the order in which they were written down.
     fn calls(&self, run: RunId) -> impl Future<Output = Result<Vec<Call>, StoreError>> + Send;
 
+    /// The calls of a step in a generation, the first one first. Costs the same however many calls the run has.
+    fn calls_of(
+        &self,
+        run: RunId,
+        step: &StepPath,
+        generation: u32,
+    ) -> impl Future<Output = Result<Vec<Call>, StoreError>> + Send;
+
     /// Flags a run as cancelled, so that nothing more is paid for it. The commit that goes on with the run removes the
     /// flag: it is the field [`CANCEL_FIELD`] of the run.
     fn flag_cancelled(&self, run: RunId) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Lets a call in by all of `limits`, or by none; what it is given lapses after `hold` unless it is asked for again.
+    ///
+    /// Places go to those who wait in the order in which they came. Whoever a rate refuses has a turn, and is counted when
+    /// it is given. Turns and places in the queue are kept for 2 s or a tenth of `hold` beyond the time that was said.
     fn admit(
         &self,
         call: &CallId,
@@ -407,7 +435,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Admission, StoreError>> + Send;
 
     /// Gives back what a call holds of these limits, and the turns that it has.
-    fn leave(&self, call: &CallId, limits: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn give_back(&self, call: &CallId, limits: &[String]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Sets the price of a call aside in all of `purses`, or in none, for `hold`. A call that has a reservation keeps it.
     fn reserve(
@@ -450,7 +478,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         fingerprints: &[String],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The fingerprints of the keys that are configured, by what was announced last, sorted.
+    /// Keeps what webhooks of a provider are checked with.
+    fn keep_trust(&self, provider: &str, trust: &Value) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What webhooks of a provider are checked with, if anybody has fetched it.
+    fn trust(&self, provider: &str) -> impl Future<Output = Result<Option<Value>, StoreError>> + Send;
+
+    /// The fingerprints of the keys that are configured, as they were announced last, sorted.
     fn keys(&self, provider: &str) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
     /// Rises whenever a key or a route got better: a quota is back, a key was replaced.

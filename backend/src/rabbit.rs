@@ -52,6 +52,8 @@ pub struct RabbitOptions {
     pub pools: Vec<String>,
     /// How many steps this process does at once: it takes up to twice as many in advance from each queue.
     pub slots: u16,
+    /// The pools of which it does more at once, because their steps mostly wait for somebody else, and how many.
+    pub wide: std::collections::BTreeMap<String, u16>,
     /// Where bodies over 64 KiB are put. Without it the limit of a message is 256 KiB.
     pub attachments: Option<Artifacts>,
     /// What the connections are called in the broker's lists.
@@ -69,6 +71,7 @@ impl RabbitOptions {
             shards: 16,
             pools: ["api", "image", "video", "system"].map(str::to_owned).into(),
             slots: 0,
+            wide: std::collections::BTreeMap::new(),
             attachments: None,
             name: "darkroom".into(),
             ladder: topology::LADDER.into(),

@@ -9,7 +9,7 @@ use darkroom_backend::{
 };
 use darkroom_coordinator::{Coordinator, Desk, News, Plans};
 use darkroom_proto::RunId;
-use darkroom_worker::{Routes, Workbench, Worker};
+use darkroom_worker::{Caller, Providers, Routes, Workbench, Worker};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const SHARDS: u16 = 1;
 
 /// The pools that this release has ops for.
-const POOLS: [&str; 2] = ["api", "image"];
+const POOLS: [&str; 3] = ["api", "image", "video"];
+
+/// How many calls to providers are made at once unless told otherwise.
+const CALLS: usize = 32;
 
 /// The engine in this process.
 pub(crate) struct Embedded {
@@ -37,7 +40,9 @@ pub(crate) struct Embedded {
     state: PathBuf,
     plans: Arc<Plans<EmbeddedStore>>,
     routes: Routes,
+    providers: Arc<Providers>,
     slots: usize,
+    calls: usize,
     recheck_every: darkroom_proto::Duration,
 }
 
@@ -72,8 +77,10 @@ impl Embedded {
             state: state.to_path_buf(),
             plans,
             routes: Routes { has_provider_key: settings.has_provider_key() },
+            providers: crate::accounts::providers(settings)?,
             recheck_every: settings.recheck_every()?,
             slots: settings.worker.slots.map_or(cores, usize::from).max(1),
+            calls: settings.worker.calls.map_or(CALLS, usize::from).max(1),
         })
     }
 
@@ -91,7 +98,10 @@ impl Embedded {
         workbench.clear_leftovers();
         let pools = POOLS.map(str::to_owned).to_vec();
         let (store, queue) = (self.store.clone(), self.queue.clone());
-        let worker = Worker::new(store, queue, "embedded".to_owned(), pools, self.slots, SHARDS, workbench);
+        let (name, providers) = ("embedded".to_owned(), self.providers.clone());
+        let caller = Arc::new(Caller::new(store.clone(), providers, workbench.clone(), name.clone(), None));
+        let worker = Worker::new(store, queue, name, pools, self.slots, SHARDS, workbench, caller);
+        let worker = if self.providers.is_empty() { worker } else { worker.calling(self.calls) };
         let (worker_stop, coordinator_stop) = (CancellationToken::new(), CancellationToken::new());
         let (mut workers, mut coordinators) = (JoinSet::new(), JoinSet::new());
         let stop = coordinator_stop.clone();

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) const SHARDS: u16 = 16;
 
 /// The pools that this release has ops for.
-pub(crate) const POOLS: [&str; 2] = ["api", "image"];
+pub(crate) const POOLS: [&str; 3] = ["api", "image", "video"];
 
 /// The pools that there are queues for; those of later ops too, so that an older `setup` serves a newer worker.
 const QUEUES: [&str; 4] = ["api", "image", "system", "video"];
@@ -137,14 +137,25 @@ impl FleetStore {
     }
 }
 
+/// How many steps a process does at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Slots {
+    /// On this machine.
+    pub(crate) own: u16,
+    /// By calling providers.
+    pub(crate) calls: u16,
+}
+
 impl Fleet {
     /// Both servers; nothing is asked of them yet. `name` is what the broker shows of this process.
-    pub(crate) fn new(place: &FleetPlace, artifacts: Artifacts, pools: Vec<String>, slots: u16, name: &str) -> Fleet {
+    pub(crate) fn new(place: &FleetPlace, artifacts: Artifacts, pools: Vec<String>, slots: Slots, name: &str) -> Fleet {
+        let wide = pools.iter().filter(|pool| *pool != "image").map(|pool| (pool.clone(), slots.calls)).collect();
         let options = RabbitOptions {
             namespace: place.namespace.clone(),
             shards: SHARDS,
             pools,
-            slots,
+            slots: slots.own,
+            wide,
             attachments: Some(artifacts),
             name: name.to_owned(),
             ..RabbitOptions::new(place.broker.clone())
@@ -156,7 +167,7 @@ impl Fleet {
     /// Both servers for a command; nothing is asked of them yet.
     pub(crate) fn of_command(place: &FleetPlace, artifacts: Artifacts) -> Fleet {
         let pools = QUEUES.map(str::to_owned).to_vec();
-        Fleet::new(place, artifacts, pools, 0, &format!("command-{}", std::process::id()))
+        Fleet::new(place, artifacts, pools, Slots::default(), &format!("command-{}", std::process::id()))
     }
 
     /// Both servers for a command, after both answered.

@@ -1,6 +1,7 @@
 //! Inputs from the command line: `-i name=value`, with files read and taken in.
 
 use crate::failure::Failure;
+use crate::links::Links;
 use darkroom_backend::{ArtifactError, Artifacts, Details};
 use darkroom_engine::input::{self, Given, InputError};
 use darkroom_engine::plan::{Input, InputType, Plan};
@@ -49,30 +50,55 @@ pub(crate) fn check_names(plan: &Plan, given: &[Assignment]) -> Result<(), Failu
 
 /// The inputs of a run, defaults included, their files in the artifact store. Default paths are relative to the
 /// workflow's folder, given ones to the current one.
-pub(crate) fn take_in(plan: &Plan, given: &[Assignment], folder: &Path, store: &Artifacts) -> Result<Map, Failure> {
-    read_all(plan, given, folder, &|path, details| store.put_file(path, details))
+pub(crate) async fn take_in(
+    plan: &Plan,
+    given: &[Assignment],
+    folder: &Path,
+    store: &Artifacts,
+    links: &Links,
+) -> Result<Map, Failure> {
+    read_all(plan, given, folder, &Taker { store: Some(store), links }).await
 }
 
 /// As `take_in`, but nothing is kept: enough to see what would run.
-pub(crate) fn looked_at(plan: &Plan, given: &[Assignment], folder: &Path) -> Result<Map, Failure> {
-    read_all(plan, given, folder, &|path, details| {
-        let bytes = std::fs::read(path)
-            .map_err(|source| ArtifactError::Unavailable { place: path.display().to_string(), source })?;
-        Ok(Artifact {
-            sha256: Sha256::of(&bytes),
-            media_type: details.media_type.clone(),
-            bytes: bytes.len() as u64,
-            width: details.width,
-            height: details.height,
-            duration: details.duration,
-            name: details.name.clone(),
-        })
-    })
+pub(crate) async fn looked_at(plan: &Plan, given: &[Assignment], folder: &Path, links: &Links) -> Result<Map, Failure> {
+    read_all(plan, given, folder, &Taker { store: None, links }).await
 }
 
-type Keep<'a> = &'a dyn Fn(&Path, &Details) -> Result<Artifact, ArtifactError>;
+/// Takes files in: keeps them, if there is a store, and fetches those that are links.
+struct Taker<'a> {
+    store: Option<&'a Artifacts>,
+    links: &'a Links,
+}
 
-fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, keep: Keep<'_>) -> Result<Map, Failure> {
+impl Taker<'_> {
+    fn file(&self, path: &Path, details: &Details) -> Result<Artifact, ArtifactError> {
+        if let Some(store) = self.store {
+            return store.put_file(path, details);
+        }
+        let bytes = std::fs::read(path)
+            .map_err(|source| ArtifactError::Unavailable { place: path.display().to_string(), source })?;
+        Ok(described(&bytes, details))
+    }
+
+    fn bytes(&self, bytes: &[u8], details: &Details) -> Result<Artifact, ArtifactError> {
+        self.store.map_or_else(|| Ok(described(bytes, details)), |store| store.put(bytes, details))
+    }
+}
+
+fn described(bytes: &[u8], details: &Details) -> Artifact {
+    Artifact {
+        sha256: Sha256::of(bytes),
+        media_type: details.media_type.clone(),
+        bytes: bytes.len() as u64,
+        width: details.width,
+        height: details.height,
+        duration: details.duration,
+        name: details.name.clone(),
+    }
+}
+
+async fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, taker: &Taker<'_>) -> Result<Map, Failure> {
     check_names(plan, given)?;
     let mut inputs = Map::new();
     for input in &plan.inputs {
@@ -80,7 +106,7 @@ fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, keep: Keep<'_>) ->
             given.iter().filter(|given| given.name == input.name).map(|given| given.value.as_str()).collect();
         let value = if values.is_empty() {
             match &input.default {
-                Some(default) => with_files(input, default, folder, keep)?,
+                Some(default) => with_files(input, default, folder, taker).await?,
                 None if input.required => {
                     return Err(refused(&InputError::Missing {
                         name: input.name.clone(),
@@ -90,7 +116,7 @@ fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, keep: Keep<'_>) ->
                 None => continue,
             }
         } else {
-            from_texts(input, &values, keep)?
+            from_texts(input, &values, taker).await?
         };
         input::check(input, &value).map_err(|error| refused(&error))?;
         inputs.insert(input.name.clone(), value);
@@ -98,7 +124,7 @@ fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, keep: Keep<'_>) ->
     Ok(inputs)
 }
 
-fn from_texts(input: &Input, values: &[&str], keep: Keep<'_>) -> Result<Value, Failure> {
+async fn from_texts(input: &Input, values: &[&str], taker: &Taker<'_>) -> Result<Value, Failure> {
     let single = || match values {
         [value] => Ok(*value),
         _ => Err(Failure::usage(format!("the input `{}` is given {} times", input.name, values.len()))
@@ -109,24 +135,23 @@ fn from_texts(input: &Input, values: &[&str], keep: Keep<'_>) -> Result<Value, F
         InputType::Images | InputType::Files => {
             let mut files = Vec::new();
             for value in values {
-                if value.contains("://") {
-                    return Err(no_links(input));
-                }
-                for path in expanded(input, value)? {
-                    files.push(file(input, &path, keep)?.to_value());
-                    if files.len() > FILES_MAX {
-                        return Err(Failure::usage(format!(
-                            "the input `{}` has more than {FILES_MAX} files",
-                            input.name
-                        )));
+                let link = value.strip_prefix('@').unwrap_or(value);
+                if is_link(link) {
+                    files.push(linked(input, link, taker).await?.to_value());
+                } else {
+                    for path in expanded(input, value)? {
+                        files.push(file(input, &path, taker)?.to_value());
                     }
+                }
+                if files.len() > FILES_MAX {
+                    return Err(Failure::usage(format!("the input `{}` has more than {FILES_MAX} files", input.name)));
                 }
             }
             Ok(Value::Array(files))
         }
         InputType::Image | InputType::Video | InputType::Audio | InputType::File => {
             let value = single()?;
-            one_file(input, value.strip_prefix('@').unwrap_or(value), here, keep)
+            one_file(input, value.strip_prefix('@').unwrap_or(value), here, taker).await
         }
         InputType::Json | InputType::Csv | InputType::Scenes => {
             let value = single()?;
@@ -145,15 +170,15 @@ fn from_texts(input: &Input, values: &[&str], keep: Keep<'_>) -> Result<Value, F
 }
 
 /// A default, with the files that it names taken in.
-fn with_files(input: &Input, default: &Value, folder: &Path, keep: Keep<'_>) -> Result<Value, Failure> {
+async fn with_files(input: &Input, default: &Value, folder: &Path, taker: &Taker<'_>) -> Result<Value, Failure> {
     match (&input.ty, default) {
         (InputType::Image | InputType::Video | InputType::Audio | InputType::File, Value::String(path)) => {
-            one_file(input, path, folder, keep)
+            one_file(input, path, folder, taker).await
         }
         (InputType::Images | InputType::Files, Value::Array(paths)) => {
             let mut files = Vec::new();
             for path in paths.iter().filter_map(Value::as_str) {
-                files.push(one_file(input, path, folder, keep)?);
+                files.push(one_file(input, path, folder, taker).await?);
             }
             Ok(Value::Array(files))
         }
@@ -165,20 +190,52 @@ fn with_files(input: &Input, default: &Value, folder: &Path, keep: Keep<'_>) -> 
     }
 }
 
-fn one_file(input: &Input, path: &str, folder: &Path, keep: Keep<'_>) -> Result<Value, Failure> {
-    if path.contains("://") {
-        return Err(no_links(input));
-    }
-    Ok(file(input, &folder.join(path), keep)?.to_value())
+async fn one_file(input: &Input, path: &str, folder: &Path, taker: &Taker<'_>) -> Result<Value, Failure> {
+    let taken = match is_link(path) {
+        true => linked(input, path, taker).await,
+        false => file(input, &folder.join(path), taker),
+    };
+    Ok(taken?.to_value())
 }
 
-fn no_links(input: &Input) -> Failure {
-    Failure::usage(format!("the input `{}`: links are not fetched in this release", input.name))
-        .advice("download the file and give its path")
+fn is_link(text: &str) -> bool {
+    text.contains("://")
+}
+
+/// Takes in what a link leads to, which must be of the kind that the input is for: a link that has expired often leads to
+/// a page that says so.
+async fn linked(input: &Input, link: &str, taker: &Taker<'_>) -> Result<Artifact, Failure> {
+    let limits = Limits::default();
+    let wants = match input.ty {
+        InputType::Image | InputType::Images => Some(("image/", "picture")),
+        InputType::Video => Some(("video/", "film")),
+        InputType::Audio => Some(("audio/", "sound")),
+        _ => None,
+    };
+    let of_kind = wants.filter(|(family, _)| *family == "image/").map(|_| limits.bytes_max);
+    let bytes_max = input.bytes_max.or(of_kind).unwrap_or(Links::BYTES_MAX).min(Links::BYTES_MAX);
+    let of_input = |failure: Failure| {
+        let message = format!("the input `{}`: {}", input.name, failure.message());
+        failure.saying(message)
+    };
+    let found = taker.links.fetch(link, bytes_max).await.map_err(of_input)?;
+    if let Some((family, what)) = wants
+        && !found.media_type.starts_with(family)
+    {
+        let said = format!("{} is no {what} but {}", found.place, found.media_type);
+        return Err(
+            of_input(Failure::usage(said)).advice("open the link in a browser: it may ask to log in, or have expired")
+        );
+    }
+    let mut details = Details { media_type: found.media_type, name: found.name, ..Details::default() };
+    if let Ok(info) = read_info(&found.bytes, &limits) {
+        (details.width, details.height) = (Some(info.size.width), Some(info.size.height));
+    }
+    taker.bytes(&found.bytes, &details).map_err(Failure::from)
 }
 
 /// Takes a file in, after a look at what it is.
-fn file(input: &Input, path: &Path, keep: Keep<'_>) -> Result<Artifact, Failure> {
+fn file(input: &Input, path: &Path, taker: &Taker<'_>) -> Result<Artifact, Failure> {
     let shown = path.display();
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::usage(format!("the input `{}`: there is no file {shown}", input.name))
@@ -212,7 +269,7 @@ fn file(input: &Input, path: &Path, keep: Keep<'_>) -> Result<Artifact, Failure>
         }
         Ok(None) | Err(_) => {}
     }
-    keep(path, &details).map_err(Failure::from)
+    taker.file(path, &details).map_err(Failure::from)
 }
 
 /// What kind of picture a file is, told from its beginning; `None` when it is too long to be one that is read.

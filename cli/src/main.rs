@@ -1,5 +1,6 @@
 //! The `darkroom` command: one binary that runs workflows and looks at them.
 
+mod accounts;
 mod asked;
 mod commands;
 mod conclusion;
@@ -14,9 +15,11 @@ mod folder;
 mod given;
 mod handing;
 mod interrupt;
+mod links;
 mod log;
 mod masked;
 mod metric;
+mod models_file;
 mod offer;
 mod output;
 mod progress;
@@ -29,8 +32,8 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, docs, explain, list, outputs, plan, resume, run, setup, show, submit,
-    tail, validate, version, worker, workflows,
+    bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, plan, providers, resume, run, setup,
+    show, simulator, submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -66,7 +69,10 @@ enum Command {
     Setup(setup::Args),
     Coordinator(coordinator::Args),
     Worker(worker::Args),
+    Simulator(simulator::Args),
     Workflows(workflows::Args),
+    Providers(providers::Args),
+    Cost(cost::Args),
     Bench(bench::Args),
     Config(config_show::Args),
     Explain(explain::Args),
@@ -96,6 +102,10 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let format = cli.output;
+    let brings_models = matches!(&cli.command, Command::Bench(args) if args.brings_models());
+    if !brings_models && !matches!(cli.command, Command::Version(_) | Command::Config(_)) {
+        models_file::register()?;
+    }
     match cli.command {
         // These need neither state nor threads, and answer at once.
         Command::Validate(args) => return validate::run(args, format),
@@ -124,6 +134,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Setup(args) => setup::run(args, format).await,
             Command::Coordinator(args) => coordinator::run(args).await,
             Command::Worker(args) => worker::run(args).await,
+            Command::Providers(args) => providers::run(&args, format).await,
+            Command::Cost(args) => cost::run(args, format).await,
+            Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
             | Command::Workflows(_)

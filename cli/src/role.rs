@@ -8,7 +8,7 @@ mod readiness;
 mod signals;
 
 use crate::failure::{EXIT_INTERRUPTED, Failure};
-use crate::fleet::{Fleet, Server};
+use crate::fleet::{Fleet, Server, Slots};
 use crate::log::{self, LogFormat};
 use crate::settings::{FleetPlace, Listen, Settings};
 use crate::{folder, metric};
@@ -70,7 +70,7 @@ impl Stage {
 
     /// Plays the role until it is told to stop. `work` is begun when the servers are there, and again when it ended
     /// because they had gone.
-    pub(crate) async fn play<W, F>(self, pools: Vec<String>, slots: u16, work: W) -> Result<ExitCode, Failure>
+    pub(crate) async fn play<W, F>(self, pools: Vec<String>, slots: Slots, work: W) -> Result<ExitCode, Failure>
     where
         W: Fn(Fleet, CancellationToken) -> Result<F, Failure> + Send + 'static,
         F: Future<Output = Result<(), Failure>> + Send + 'static,

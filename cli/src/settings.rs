@@ -6,7 +6,8 @@ use crate::log::LogFormat;
 use crate::masked;
 use config::{Config, Environment, File, FileFormat};
 use darkroom_engine::RECHECK_EVERY;
-use darkroom_proto::Duration;
+use darkroom_proto::{Duration, Money};
+use darkroom_worker::net::NetPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) worker: Worker,
     /// Who makes pictures, films and sounds.
     pub(crate) providers: BTreeMap<String, Provider>,
+    /// Where more models are.
+    pub(crate) models: Models,
     /// Where more workflows are.
     pub(crate) workflows: Workflows,
     /// RabbitMQ, for a fleet.
@@ -34,14 +37,18 @@ pub(crate) struct Settings {
     namespace: Option<String>,
     /// What roles log.
     pub(crate) log: Log,
+    /// What may be spent.
+    budget: Budget,
     /// The HTTP API.
     api: Api,
     /// The metrics page.
     metrics: Metrics,
+    /// What is fetched by URL.
+    pub(crate) net: Net,
     /// When runs that wait for a quota or a key are looked at again.
     retry: Retry,
-    /// The simulator that stands in for every provider.
-    simulator: Option<String>,
+    /// The URL of the simulator that stands in for every provider.
+    pub(crate) simulator: Option<String>,
     /// What tests of the fleet do to a role; not for use.
     #[serde(skip_serializing)]
     pub(crate) test: Test,
@@ -70,6 +77,8 @@ pub(crate) struct Worker {
     pub(crate) slots: Option<u16>,
     /// The pools that it serves, comma separated. Default: all.
     pub(crate) pools: Option<String>,
+    /// How many calls to providers it makes at once, which mostly wait for an answer. Default: 32.
+    pub(crate) calls: Option<u16>,
 }
 
 /// A provider.
@@ -78,9 +87,21 @@ pub(crate) struct Worker {
 pub(crate) struct Provider {
     /// Its keys, comma separated.
     #[serde(skip_serializing)]
-    keys: SecretString,
-    /// Its own URL.
-    base_url: Option<String>,
+    pub(crate) keys: SecretString,
+    /// Instead of its own hosts: a proxy, a compatible server, or, of ComfyUI and AUTOMATIC1111, where yours is.
+    pub(crate) base_url: Option<String>,
+    /// How many jobs of one key may be under way. Default: what the provider allows.
+    pub(crate) at_once: Option<u32>,
+    /// How many jobs one key may hand in within a minute. Default: what the provider allows.
+    pub(crate) per_minute: Option<u32>,
+}
+
+/// Where more models are.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Models {
+    /// A file with models of one's own, written as the built-in catalogue is.
+    pub(crate) file: Option<String>,
 }
 
 /// Where more workflows are.
@@ -97,6 +118,8 @@ pub(crate) struct Workflows {
 pub(crate) struct Test {
     /// Where a coordinator ends itself, such as `committed:next:3`.
     pub(crate) failpoint: Option<String>,
+    /// Where a worker ends itself in a paid call, such as `call:sent:3`.
+    pub(crate) call_failpoint: Option<String>,
     /// How many times everything that a role publishes is delivered.
     pub(crate) deliver: Option<NonZeroU8>,
 }
@@ -127,6 +150,35 @@ struct Api {
 struct Metrics {
     /// Where roles serve `/metrics`, `/livez` and `/readyz`. Default: `127.0.0.1:9464`.
     listen: Option<SocketAddr>,
+}
+
+/// What may be spent in a day of UTC, as `20 USD`, by all runs together. What is not set is not limited.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct Budget {
+    /// By everything.
+    daily: Option<String>,
+    /// By the runs of a workflow.
+    workflow: BTreeMap<String, String>,
+    /// By calls of a model.
+    model: BTreeMap<String, String>,
+    /// By calls of a provider.
+    provider: BTreeMap<String, String>,
+}
+
+/// What is fetched by URL.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Net {
+    /// Whether links may lead to addresses that are not public, and have no TLS. Default: no.
+    pub(crate) allow_private: bool,
+}
+
+impl Net {
+    /// Where requests may go: `trusted` are hosts, or base URLs, that somebody configured.
+    pub(crate) fn policy(self, trusted: Vec<String>) -> NetPolicy {
+        NetPolicy { allow_private: self.allow_private, trusted }
+    }
 }
 
 /// What roles log.
@@ -165,6 +217,9 @@ const NAMESPACE_CHARS_MAX: usize = 40;
 
 /// Where pages are served.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// Where the HTTP API is served.
+const API_LISTEN: &str = "127.0.0.1:8080";
 
 /// When waiting runs are looked at again.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -231,9 +286,59 @@ impl Settings {
         file.map_or_else(|| "default".to_owned(), |path| path.display().to_string())
     }
 
+    /// Where requests to a provider go instead of to its own hosts: what is set for it, or the simulator.
+    pub(crate) fn base_url(&self, provider: &str) -> Option<String> {
+        let given =
+            |url: &Option<String>| url.as_deref().map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned);
+        let own = self.providers.get(provider).and_then(|provider| given(&provider.base_url));
+        own.or_else(|| Some(format!("{}/{provider}", given(&self.simulator)?.trim_end_matches('/'))))
+    }
+
+    /// How many keys a provider has.
+    pub(crate) fn key_count(&self, provider: &str) -> usize {
+        let keys = self.providers.get(provider).map(|provider| provider.keys.expose_secret());
+        keys.unwrap_or_default().split(',').filter(|key| !key.trim().is_empty()).count()
+    }
+
     /// Whether any provider has a key. Without one, models fall back to the local preview.
     pub(crate) fn has_provider_key(&self) -> bool {
-        self.providers.values().any(|provider| !provider.keys.expose_secret().trim().is_empty())
+        crate::accounts::options(self).values().any(|provider| !provider.keys.is_empty() || provider.base_url.is_some())
+    }
+
+    /// What may be spent in a day, by purse.
+    pub(crate) fn daily_budgets(&self) -> Result<BTreeMap<String, Money>, Failure> {
+        let of = |kind: &'static str, budgets: &BTreeMap<String, String>| -> Vec<(String, String)> {
+            budgets.iter().map(|(name, text)| (format!("{kind}/{name}"), text.clone())).collect()
+        };
+        let Budget { daily, workflow, model, provider } = &self.budget;
+        let mut budgets: Vec<(String, String)> = daily.iter().map(|text| ("total".to_owned(), text.clone())).collect();
+        budgets.extend(of("workflow", workflow).into_iter().chain(of("model", model)).chain(of("provider", provider)));
+        let parsed = budgets.into_iter().map(|(purse, text)| match text.parse() {
+            Ok(amount) => Ok((purse, amount)),
+            Err(error) => Err(Failure::usage(format!("budget of {purse}: `{text}`: {error}"))
+                .advice("write dollars for a day, such as `budget.daily = \"20 USD\"`")),
+        });
+        parsed.collect()
+    }
+
+    /// Where the HTTP API is served.
+    pub(crate) fn api_listen(&self) -> Result<SocketAddr, Failure> {
+        let text = self.api.listen.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or(API_LISTEN);
+        text.parse().map_err(|_| {
+            Failure::usage(format!("api.listen: `{text}` is no address"))
+                .advice("write an address and a port, such as 127.0.0.1:8080")
+        })
+    }
+
+    /// Where webhooks of providers arrive from outside, if anybody told.
+    pub(crate) fn public_url(&self) -> Option<String> {
+        self.api.public_url.clone().filter(|url| !url.trim().is_empty())
+    }
+
+    /// The same where nobody listens for webhooks.
+    pub(crate) fn without_webhooks(mut self) -> Settings {
+        self.api.public_url = None;
+        self
     }
 
     /// How often steps are checked whose fast retries are spent.

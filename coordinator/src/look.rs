@@ -287,6 +287,7 @@ mod tests {
             provider: "fal".into(),
             endpoint: "fal-ai/flux-pro".into(),
             key: "k1".into(),
+            worker: String::new(),
             price: Money::ZERO,
             at: Timestamp(1),
             send_by: Timestamp(2),

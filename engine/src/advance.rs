@@ -21,7 +21,7 @@ const WORK_BUDGET: u32 = 256;
 /// anew, or the run is over) changes nothing. The same events at the same times give the same run.
 pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Change {
     let now = now.max(run.head.updated_at);
-    let mut turn = Turn { plan, run, now, change: Change::default(), budget: WORK_BUDGET, reached: VecDeque::new() };
+    let mut turn = turn(plan, run, now);
     if !turn.run.listens_to(&event) {
         if let Event::Report(report) = event {
             turn.run.head.stale_reports += 1;
@@ -45,6 +45,11 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
     turn.pump();
     turn.derive_status();
     turn.change
+}
+
+/// A turn in which nothing has happened yet.
+pub(crate) fn turn<'a>(plan: &'a Plan, run: &'a mut Run, now: Timestamp) -> Turn<'a> {
+    Turn { plan, run, now, change: Change::default(), budget: WORK_BUDGET, reached: VecDeque::new() }
 }
 
 /// Ends a run that can't be advanced, because doing so panics. What was under way in it is cancelled, so that a resume

@@ -1,6 +1,7 @@
 //! What happens next: compile, validate, advance. Pure functions: no I/O, no clock, no randomness of their own.
 
 mod advance;
+mod again;
 mod call;
 mod change;
 pub mod code;
@@ -46,6 +47,7 @@ mod watch;
 mod yaml;
 
 pub use advance::{advance, break_off};
+pub use again::step_message;
 pub use change::{Change, Effect, Event, Happened, What};
 pub use compile::{Compiled, compile};
 pub use definition::About;

@@ -2,7 +2,7 @@
 
 use crate::advance::Turn;
 use crate::run::{State, Step};
-use darkroom_proto::{ErrorClass, RunStatus, StepError, StepPath};
+use darkroom_proto::{Duration, ErrorClass, RunStatus, StepError, StepPath};
 use std::collections::BTreeSet;
 
 /// A step that a worker was at this often when the process died is held to be the cause (LANGUAGE.md part 6).
@@ -46,14 +46,24 @@ impl Turn<'_> {
 
     /// Publishes the message of a step again. A lost attempt is the same attempt.
     pub(crate) fn send_again(&mut self, path: &StepPath) {
-        let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
-        let attempt = step.attempt;
+        let Some(step) = self.run.step(path) else { return };
         let delay = match step.state {
             State::Retrying { at: back_at } | State::Waiting { until: back_at, .. } if back_at > self.now => {
                 Some(back_at.since(self.now))
             }
             _ => None,
         };
+        self.send(path, delay);
+    }
+
+    /// Publishes the message of a step again, without waiting for what it waits for.
+    pub(crate) fn send_now(&mut self, path: &StepPath) {
+        self.send(path, None);
+    }
+
+    fn send(&mut self, path: &StepPath, delay: Option<Duration>) {
+        let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
+        let attempt = step.attempt;
         match self.attempt(path, &place, attempt) {
             Ok(attempt) => self.publish(&place, delay, attempt),
             Err(error) => {

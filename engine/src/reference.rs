@@ -31,6 +31,7 @@ fn one(page: &mut String, op: &OpSpec) {
             let default = match (param.required, param.default) {
                 (true, _) if flows(param) => "flows in".to_owned(),
                 (true, _) => "required".to_owned(),
+                (false, _) if flows(param) => "flows in, if there is one".to_owned(),
                 (false, "") => String::new(),
                 (false, default) => format!("`{}`", default.trim_matches('"')),
             };
@@ -41,7 +42,8 @@ fn one(page: &mut String, op: &OpSpec) {
     }
     page.push_str("| output | type | |\n|---|---|---|\n");
     for output in op.outputs {
-        let primary = if output.name == op.primary { " (the main one: it is saved and flows on)" } else { "" };
+        let is_main = output.name == op.primary && op.gives_file();
+        let primary = if is_main { " (the main one: it is saved and flows on)" } else { "" };
         let _ =
             writeln!(page, "| `{}` | {} | {}{primary} |", output.name, output_type(output.ty), cell(output.summary));
     }

@@ -208,12 +208,7 @@ fn parameter(param: &ParamSpec) -> Value {
         ParamType::Enum(words) => Some(json!({"enum": words})),
         ParamType::Model(capability) => {
             let of = model::all().iter().filter(|model| model.capability == capability);
-            let names: Vec<String> = of
-                .flat_map(|model| {
-                    let routes = model.routes.iter().map(|route| format!("{}/{}", route.provider, model.alias));
-                    std::iter::once(model.alias.clone()).chain(routes)
-                })
-                .collect();
+            let names: std::collections::BTreeSet<String> = of.flat_map(model::Model::names).collect();
             Some(json!({"enum": names}))
         }
         ParamType::Color => Some(json!({"type": "string", "pattern": "^#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})$"})),

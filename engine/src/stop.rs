@@ -3,7 +3,7 @@
 use crate::advance::Turn;
 use crate::change::What;
 use crate::plan::Work;
-use crate::run::{Failure, Fan, OnError, State};
+use crate::run::{Failure, Fan, OnError, State, Step};
 use darkroom_proto::{StepError, StepPath};
 
 impl Turn<'_> {
@@ -32,6 +32,13 @@ impl Turn<'_> {
         if self.run.head.cancelled.is_none() {
             self.run.head.cancelled = Some(reason);
             self.stop_within(None);
+            // Whoever takes such a message finds the job in the ledger, and cancels it at the provider.
+            let submitted = |step: &Step| matches!(step.state, State::Waiting { submitted: true, .. });
+            let at_providers: Vec<StepPath> =
+                self.run.steps.iter().filter(|(_, step)| submitted(step)).map(|(path, _)| path.clone()).collect();
+            for path in at_providers {
+                self.send_now(&path);
+            }
             self.settle(None);
         }
     }

@@ -45,6 +45,22 @@ impl std::fmt::Display for Money {
     }
 }
 
+/// The text is no amount of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an amount of US dollars: expected a number such as `1.50`, `$1.50` or `1.50 USD`, at most a million")]
+pub struct ParseMoneyError;
+
+impl std::str::FromStr for Money {
+    type Err = ParseMoneyError;
+
+    fn from_str(text: &str) -> Result<Money, ParseMoneyError> {
+        let text = text.trim();
+        let number = text.strip_prefix('$').or_else(|| text.strip_suffix("USD")).unwrap_or(text).trim();
+        let usd: f64 = number.parse().map_err(|_| ParseMoneyError)?;
+        (usd >= 0.0 && usd <= 1e6).then(|| Money::from_usd(usd)).ok_or(ParseMoneyError)
+    }
+}
+
 /// Names one call to a provider. It follows from the step, its generation and the number of the call, so whoever makes it
 /// again makes the same one, and it names its run, so that a webhook that carries it finds the way home.
 ///
@@ -118,6 +134,11 @@ pub struct Ticket {
     pub handle: Value,
     /// When the job was handed in.
     pub since: Timestamp,
+    /// What it was expected to cost.
+    pub price: Money,
+    /// Whether the store was away when the handle came: then it is in this message only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_only_copy: bool,
 }
 
 /// What a step has cost so far in its generation, by what is booked.
@@ -150,6 +171,14 @@ mod tests {
         let cases = [(0, "$0.00"), (40_000, "$0.04"), (1_500_000, "$1.50"), (3, "$0.000003"), (12_345_600, "$12.3456")];
         for (amount, want) in cases {
             assert_eq!(Money(amount).to_string(), want);
+        }
+        for (text, want) in
+            [("1.50 USD", Ok(Money(1_500_000))), ("$2", Ok(Money(2_000_000))), ("0.5", Ok(Money(500_000)))]
+        {
+            assert_eq!(text.parse(), want, "{text}");
+        }
+        for text in ["", "-1", "NaN", "inf", "1 EUR", "2000000"] {
+            assert_eq!(text.parse::<Money>(), Err(ParseMoneyError), "{text}");
         }
         assert_eq!(Money::from_usd(0.039), Money(39_000));
         assert_eq!(Money::from_usd(f64::NAN), Money::ZERO);

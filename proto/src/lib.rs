@@ -17,7 +17,7 @@ mod status;
 mod time;
 
 pub use artifact::{Artifact, BoxPx, Kind};
-pub use call::{CallId, Money, ParseCallIdError, StepCost, Ticket};
+pub use call::{CallId, Money, ParseCallIdError, ParseMoneyError, StepCost, Ticket};
 pub use digest::Sha256;
 pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, StepDocument};
 pub use error::{Act, ErrorClass, StepError};

@@ -17,7 +17,7 @@ pub struct OpSpec {
     pub params: &'static [ParamSpec],
     /// What it gives.
     pub outputs: &'static [OutputSpec],
-    /// Which output is *the* output: it is saved, gathered, and flows into the next step. Empty where nothing flows.
+    /// Which output is *the* output: a file is saved, gathered, and flows into the next step. Empty where there is none.
     pub primary: &'static str,
     /// How long one attempt may take unless the step says otherwise.
     pub timeout: Duration,
@@ -142,6 +142,12 @@ impl OpSpec {
         self.pool != "image"
     }
 
+    /// Whether its primary output is a file, which can be saved and flows on.
+    pub fn gives_file(&self) -> bool {
+        let primary = self.output(self.primary);
+        primary.is_some_and(|output| matches!(output.ty, OutputType::Artifact(_) | OutputType::SameArtifact))
+    }
+
     /// The last word of the name, which is the id of a step that gives none.
     pub fn last_word(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)
@@ -154,21 +160,7 @@ pub fn find(name: &str) -> Option<&'static OpSpec> {
 }
 
 /// Ops of the language that this release knows the names of and does not run yet.
-pub const LATER: &[&str] = &[
-    "sleep",
-    "wait.event",
-    "human.approve",
-    "http.request",
-    "notify.webhook",
-    "value",
-    "image.edit",
-    "image.upscale",
-    "image.remove-background",
-    "image.describe",
-    "image.style",
-    "video.generate",
-    "audio.speech",
-];
+pub const LATER: &[&str] = &["sleep", "wait.event", "human.approve", "http.request", "notify.webhook", "value"];
 
 /// The most pixels along one side of a picture that an op makes.
 pub const SIDE_MAX: i64 = 16_384;
@@ -194,8 +186,43 @@ const FORMATS: ParamType = ParamType::Enum(&["png", "jpeg", "webp"]);
 pub const GRAVITY: &[&str] =
     &["center", "north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west"];
 const PROMPT: ParamType = ParamType::Text { max: 32_000 };
+const NEGATIVE_PROMPT: ParamSpec = optional("negative-prompt", PROMPT, "", "what it should not show");
+const SEED: ParamSpec = optional(
+    "seed",
+    ParamType::Integer { min: 0, max: 4_294_967_295 },
+    "0",
+    "the same seed gives the same result, where the model can",
+);
+const STEPS: ParamSpec =
+    optional("steps", ParamType::Integer { min: 1, max: 200 }, "", "how many steps the model takes");
+const GUIDANCE: ParamSpec =
+    optional("guidance", ParamType::Number { min: 0.0, max: 50.0 }, "", "how closely the model follows the prompt");
+const STRENGTH: ParamSpec = optional(
+    "strength",
+    ParamType::Number { min: 0.0, max: 1.0 },
+    "",
+    "how far from the picture the result may go: 0 keeps it, 1 only remembers it",
+);
+/// Sides of pictures that models make.
+const MADE_SIDE: ParamType = ParamType::Integer { min: 64, max: 4_096 };
+const ASPECT: ParamSpec =
+    optional("aspect", ParamType::Aspect, "", "width to height, such as `16:9`, instead of both sides");
+/// What every op takes that a provider may be called for.
+const STRICT: ParamSpec = optional(
+    "strict",
+    ParamType::Boolean,
+    "false",
+    "take no provider that would ignore one of the parameters; not given, what was ignored is told",
+);
+const ON_UNKNOWN: ParamSpec = optional(
+    "on-unknown",
+    ParamType::Enum(&["retry", "hold"]),
+    "\"retry\"",
+    "what to do when nobody can tell whether a call was paid: `retry` calls again and marks the step as possibly paid twice, `hold` fails it instead",
+);
 const MINUTE: Duration = Duration::from_secs(60);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
+const TWENTY_MINUTES: Duration = Duration::from_secs(1_200);
 
 /// Every op, in the order of the reference page.
 pub static OPS: &[OpSpec] = &[
@@ -206,22 +233,21 @@ pub static OPS: &[OpSpec] = &[
         params: &[
             required("prompt", PROMPT, "what the picture shows"),
             optional("model", ParamType::Model("image.generate"), "\"local\"", "who makes it"),
-            optional("negative-prompt", PROMPT, "", "what it should not show"),
+            NEGATIVE_PROMPT,
+            SEED,
+            optional("width", MADE_SIDE, "1024", "pixels across"),
+            optional("height", MADE_SIDE, "1024", "pixels down"),
+            ASPECT,
+            STEPS,
+            GUIDANCE,
             optional(
-                "seed",
-                ParamType::Integer { min: 0, max: 4_294_967_295 },
-                "0",
-                "the same seed gives the same picture, where the model can",
-            ),
-            optional("width", ParamType::Integer { min: 64, max: 4_096 }, "1024", "pixels across"),
-            optional("height", ParamType::Integer { min: 64, max: 4_096 }, "1024", "pixels down"),
-            optional("steps", ParamType::Integer { min: 1, max: 200 }, "", "how many steps the model takes"),
-            optional(
-                "guidance",
-                ParamType::Number { min: 0.0, max: 50.0 },
+                "safety",
+                ParamType::Integer { min: 0, max: 6 },
                 "",
-                "how closely the model follows the prompt",
+                "how much the model's filter lets through: 0 is the strictest, 6 the most tolerant",
             ),
+            STRICT,
+            ON_UNKNOWN,
         ],
         outputs: &[IMAGE_OUT],
         primary: "image",
@@ -249,6 +275,8 @@ pub static OPS: &[OpSpec] = &[
             ),
             optional("max", ParamType::Integer { min: 1, max: 100 }, "5", "the most boxes to give"),
             optional("allow-empty", ParamType::Boolean, "false", "finding nothing is no error"),
+            STRICT,
+            ON_UNKNOWN,
         ],
         outputs: &[
             output("boxes", OutputType::Boxes, "where they are: `{x, y, w, h}` in pixels of the upright picture"),
@@ -259,6 +287,105 @@ pub static OPS: &[OpSpec] = &[
         primary: "image",
         timeout: TEN_MINUTES,
         example: "uses: image.detect\nwith:\n  target: coffee mug\n",
+    },
+    OpSpec {
+        name: "image.edit",
+        summary: "Changes a picture as told in words.",
+        pool: "api",
+        params: &[
+            IMAGE,
+            required("prompt", PROMPT, "what is to change"),
+            optional("model", ParamType::Model("image.edit"), "\"local\"", "who changes it"),
+            NEGATIVE_PROMPT,
+            SEED,
+            optional("width", MADE_SIDE, "", "pixels across; not given, about as the picture"),
+            optional("height", MADE_SIDE, "", "pixels down"),
+            ASPECT,
+            STRENGTH,
+            STEPS,
+            GUIDANCE,
+            optional("images", ParamType::Images, "", "further pictures to look at, such as a face or a product"),
+            optional(
+                "mask",
+                ParamType::Artifact(Kind::Image),
+                "",
+                "white where the picture may change, black where it stays; it is never wired",
+            ),
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: TEN_MINUTES,
+        example: "uses: image.edit\nwith:\n  model: nano-banana\n  prompt: standing in neon rain\n",
+    },
+    OpSpec {
+        name: "image.style",
+        summary: "Paints a picture anew in a style told in words.",
+        pool: "api",
+        params: &[
+            IMAGE,
+            required("prompt", PROMPT, "the style"),
+            optional("model", ParamType::Model("image.style"), "\"local\"", "who paints it"),
+            NEGATIVE_PROMPT,
+            SEED,
+            STRENGTH,
+            STEPS,
+            GUIDANCE,
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: TEN_MINUTES,
+        example: "uses: image.style\nwith:\n  prompt: ukiyo-e woodblock print\n",
+    },
+    OpSpec {
+        name: "image.upscale",
+        summary: "Makes a picture larger, with more detail where the model can.",
+        pool: "api",
+        params: &[
+            IMAGE,
+            optional("factor", ParamType::Number { min: 1.0, max: 8.0 }, "2", "times the width and height"),
+            optional("model", ParamType::Model("image.upscale"), "\"local\"", "who enlarges it"),
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: TEN_MINUTES,
+        example: "uses: image.upscale\nwith:\n  factor: 2\n",
+    },
+    OpSpec {
+        name: "image.remove-background",
+        summary: "Makes everything but the subject transparent.",
+        pool: "api",
+        params: &[
+            IMAGE,
+            optional("model", ParamType::Model("image.remove-background"), "\"local\"", "who cuts it out"),
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[IMAGE_OUT],
+        primary: "image",
+        timeout: TEN_MINUTES,
+        example: "uses: image.remove-background\n",
+    },
+    OpSpec {
+        name: "image.describe",
+        summary: "Says in words what a picture shows, or answers a question about it.",
+        pool: "api",
+        params: &[
+            IMAGE,
+            optional("prompt", PROMPT, "", "a question, or what to pay attention to"),
+            optional("model", ParamType::Model("image.describe"), "\"local\"", "who looks"),
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[output("text", OutputType::Text, "the description or the answer")],
+        primary: "text",
+        timeout: TEN_MINUTES,
+        example: "uses: image.describe\nwith:\n  prompt: what is on the table?\n",
     },
     OpSpec {
         name: "image.crop",
@@ -451,6 +578,55 @@ pub static OPS: &[OpSpec] = &[
         primary: "image",
         timeout: MINUTE,
         example: "uses: image.info\n",
+    },
+    OpSpec {
+        name: "video.generate",
+        summary: "Makes a film from words, or from a picture and words.",
+        pool: "video",
+        params: &[
+            required("prompt", PROMPT, "what happens, and how the camera moves"),
+            optional(
+                "image",
+                ParamType::Artifact(Kind::Image),
+                "",
+                "the picture that it begins with; that of the nearest earlier step when there is one",
+            ),
+            optional(
+                "last-frame",
+                ParamType::Artifact(Kind::Image),
+                "",
+                "the picture that it ends with; it is never wired",
+            ),
+            optional("model", ParamType::Model("video.generate"), "\"local\"", "who makes it"),
+            optional("duration", ParamType::Duration, "\"5s\"", "how long it is; models offer a few lengths only"),
+            optional("aspect", ParamType::Aspect, "", "width to height, such as `16:9`; not given, the picture's"),
+            NEGATIVE_PROMPT,
+            SEED,
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[output("video", OutputType::Artifact(Kind::Video), "the film that was made")],
+        primary: "video",
+        timeout: TWENTY_MINUTES,
+        example: "uses: video.generate\nwith:\n  model: minimax/video-01\n  prompt: slow zoom in\n",
+    },
+    OpSpec {
+        name: "audio.speech",
+        summary: "Speaks a text.",
+        pool: "api",
+        params: &[
+            required("text", ParamType::Text { max: 20_000 }, "what is said"),
+            optional("model", ParamType::Model("audio.speech"), "\"local\"", "who speaks"),
+            optional("voice", ParamType::Text { max: 200 }, "", "the voice, by the model's name for it"),
+            optional("speed", ParamType::Number { min: 0.25, max: 4.0 }, "1", "times the usual speed"),
+            optional("format", ParamType::Enum(&["mp3", "wav"]), "\"mp3\"", "the format"),
+            STRICT,
+            ON_UNKNOWN,
+        ],
+        outputs: &[output("audio", OutputType::Artifact(Kind::Audio), "the sound that was made")],
+        primary: "audio",
+        timeout: TEN_MINUTES,
+        example: "uses: audio.speech\nwith:\n  text: Every journey starts with a light.\n",
     },
     OpSpec {
         name: "save",

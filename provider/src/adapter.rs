@@ -20,9 +20,14 @@ pub struct Access {
 
 impl Access {
     /// `path`, which begins with a slash, at `host` (`https://…`, without a slash at its end) or at the base URL that is
-    /// configured instead.
+    /// configured instead. A base URL may end with the version that the path begins with, such as `/v1`: clients differ in
+    /// that.
     pub fn url(&self, host: &str, path: &str) -> String {
-        format!("{}{path}", self.base_url.as_deref().unwrap_or(host).trim_end_matches('/'))
+        let base = self.base_url.as_deref().unwrap_or(host).trim_end_matches('/');
+        let version = path.get(1..).and_then(|path| path.split('/').next()).filter(|first| first.starts_with('v'));
+        let is_said = version.is_some_and(|version| base.rsplit('/').next() == Some(version));
+        let path = version.filter(|_| is_said).and_then(|version| path.get(1 + version.len()..)).unwrap_or(path);
+        format!("{base}{path}")
     }
 
     /// Whether a URL that a provider gave leads to `hosts` (without scheme) or below the base URL that is configured
@@ -79,6 +84,8 @@ pub struct Submission {
     pub request: Request,
     /// Parameters that this route has no use for, as the op table names them.
     pub ignored: Vec<String>,
+    /// What is asked for otherwise than it was given, because the route can't do just that: a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// What came of handing a job in.
@@ -181,6 +188,7 @@ pub enum Source {
 
 /// What came of sending a file ahead.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Uploaded {
     /// It is there, under this URL.
     Done(String),
@@ -276,6 +284,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// What it can do.
     fn traits(&self) -> Traits;
 
+    /// Whether it can't be called without a key; a server of one's own may want none.
+    fn needs_key(&self) -> bool {
+        true
+    }
+
     /// The hosts that are the provider's own, without scheme: the key goes nowhere else.
     fn hosts(&self) -> &'static [&'static str];
 
@@ -317,6 +330,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// Reads the answer to a poll, or to the part of it that `stage` names (empty for the first one).
     fn polled(&self, access: &Access, handle: &Value, stage: &str, response: &Response) -> Polled;
 
+    /// The headers that carry the key where an output is fetched that wants it.
+    fn download_secrets(&self, _access: &Access) -> Vec<(&'static str, SecretString)> {
+        Vec::new()
+    }
+
     /// The request that cancels a job, where there is one.
     fn cancel(&self, _access: &Access, _handle: &Value) -> Option<Request> {
         None
@@ -337,8 +355,19 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         Found::Unclear
     }
 
+    /// A request that costs nothing and fails when the key is not good, where the provider has one.
+    fn check(&self, _access: &Access) -> Option<Request> {
+        None
+    }
+
     /// The request that fetches what webhooks are checked with.
     fn trust(&self, _access: &Access) -> Option<Request> {
+        None
+    }
+
+    /// The handle of a job that a webhook told of, for a call of `op` whose answer was lost. Only what is signed is believed
+    /// so far.
+    fn handle_of(&self, _op: &str, _route: &Route, _job: &str) -> Option<Value> {
         None
     }
 
@@ -352,4 +381,53 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
 
     /// The error that an answer is which says that something did not go well: by its body before its status.
     fn classify(&self, response: &Response) -> StepError;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(base_url: Option<&str>) -> Access {
+        Access { base_url: base_url.map(str::to_owned), key: "k".to_owned().into(), now: Timestamp(0) }
+    }
+
+    #[test]
+    fn a_base_url_replaces_the_host_with_or_without_the_version() {
+        let cases = [
+            (None, "https://api.x.com/v1/images"),
+            (Some("http://127.0.0.1:1/x"), "http://127.0.0.1:1/x/v1/images"),
+            (Some("http://127.0.0.1:1/x/"), "http://127.0.0.1:1/x/v1/images"),
+            (Some("http://127.0.0.1:1/x/v1"), "http://127.0.0.1:1/x/v1/images"),
+            (Some("http://127.0.0.1:1/v1/"), "http://127.0.0.1:1/v1/images"),
+        ];
+        for (base, want) in cases {
+            assert_eq!(access(base).url("https://api.x.com", "/v1/images"), want, "{base:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_providers_own_hosts_or_the_base_url_are_home() {
+        let home = access(None);
+        for (url, want) in [
+            ("https://fal.run/a", true),
+            ("https://queue.fal.run/a?b", true),
+            ("http://queue.fal.run/a", false),
+            ("https://evilfal.run/a", false),
+            ("https://fal.run.evil.com/a", false),
+            ("https://fal.run@evil.com/a", false),
+            ("https://evil.com/fal.run", false),
+        ] {
+            assert_eq!(home.leads_home(url, &["fal.run"]), want, "{url}");
+        }
+        let simulated = access(Some("http://127.0.0.1:1/fal/"));
+        for (url, want) in [
+            ("http://127.0.0.1:1/fal/x", true),
+            ("http://127.0.0.1:1/fal", true),
+            ("http://127.0.0.1:1/falx", false),
+            ("http://127.0.0.1:12/fal/x", false),
+            ("https://fal.run/x", false),
+        ] {
+            assert_eq!(simulated.leads_home(url, &["fal.run"]), want, "{url}");
+        }
+    }
 }

@@ -4,11 +4,35 @@
 //! back becomes outputs or a classed error. All of it is data and pure functions; whoever has the connection sends the
 //! requests, and whoever has the ledger decides when.
 
+mod a1111;
 mod adapter;
+mod answer;
+mod bfl;
+pub mod classify;
+mod comfyui;
+mod elevenlabs;
+mod fal;
+mod form;
+mod google;
+mod hook;
 mod http;
+mod kling;
+mod luma;
+pub mod mapping;
+mod minimax;
+mod openai;
+mod registry;
+mod replicate;
+mod runway;
+#[cfg(test)]
+mod sample;
+mod sign;
+mod stability;
 
 pub use adapter::{
     Access, Adapter, Ask, Disbelief, Failure, File, Found, Incoming, Made, News, Polled, Product, Source, Submission,
     Submitted, Traits, Uploaded,
 };
+pub use hook::hook_token;
 pub use http::{Body, Method, Part, Request, Response};
+pub use registry::{adapters, find};

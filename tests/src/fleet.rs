@@ -5,6 +5,7 @@ pub mod load;
 pub mod ordeal;
 pub mod role;
 pub mod verdict;
+pub mod world;
 
 use crate::servers::rabbit::shared_rabbit;
 use crate::servers::redis::{namespace, shared_redis};
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 pub const SHARDS: u16 = 16;
 
 /// The pools that the roles serve.
-pub const POOLS: [&str; 2] = ["api", "image"];
+pub const POOLS: [&str; 3] = ["api", "image", "video"];
 
 /// Where a fleet is and how tests reach it. Its roles are started by the tests, which hold them.
 #[derive(Debug)]

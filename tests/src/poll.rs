@@ -15,13 +15,20 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Looks again and again until it is so.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    soon(what, async {
+pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
+    within(DEADLINE, what, is_so).await;
+}
+
+/// The same, with a deadline of its own.
+pub async fn within<F: Future<Output = bool>>(deadline: Duration, what: &str, mut is_so: impl FnMut() -> F) {
+    let looks = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    })
-    .await;
+    };
+    if tokio::time::timeout(deadline, looks).await.is_err() {
+        panic!("{what}: not within {deadline:?}");
+    }
 }
 
 /// Whether a future is still waiting after everything that is ready has run.

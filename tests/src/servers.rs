@@ -3,6 +3,7 @@
 pub mod rabbit;
 pub mod redis;
 pub mod s3;
+pub mod simulator;
 
 use std::hash::{BuildHasher as _, RandomState};
 

@@ -1,15 +1,18 @@
 //! The loop of a worker: take a step, do it, report, ack. Nothing is kept between steps.
 
+use crate::calls::{Caller, Handled};
 use crate::reporter::{Outgoing, Reporter};
 use crate::workbench::Workbench;
-use darkroom_backend::{Delivery, Member, Queue, QueueError, Role, Store, Token};
+use darkroom_backend::{Delivery, Ledger, Member, Queue, QueueError, Role, Store, Token};
 use darkroom_proto::{ErrorClass, Outcome, Report, StepCost, StepError, StepMessage, Succeeded, op};
+use futures_util::FutureExt as _;
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Once};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -46,6 +49,12 @@ pub struct Worker<S, Q> {
     slots: usize,
     shards: u16,
     workbench: Arc<Workbench>,
+    /// Does steps by calling providers.
+    caller: Arc<Caller<S>>,
+    /// How many steps of pools whose steps mostly wait for somebody else it takes at once.
+    call_slots: usize,
+    /// So many steps are done on this machine at once, whatever pool they come from.
+    hands: Arc<Semaphore>,
 }
 
 impl<S: Store, Q: Queue> Clone for Worker<S, Q> {
@@ -58,12 +67,17 @@ impl<S: Store, Q: Queue> Clone for Worker<S, Q> {
             slots: self.slots,
             shards: self.shards,
             workbench: self.workbench.clone(),
+            caller: self.caller.clone(),
+            call_slots: self.call_slots,
+            hands: self.hands.clone(),
         }
     }
 }
 
-impl<S: Store, Q: Queue> Worker<S, Q> {
-    /// A worker that calls itself `id` and does up to `slots` steps of `pools` at once, for runs in so many shards.
+impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
+    /// A worker that calls itself `id` and does up to `slots` steps of `pools` at once, for runs in so many shards. Steps
+    /// that providers do are done by `caller`.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that a worker has")]
     pub fn new(
         store: S,
         queue: Q,
@@ -72,8 +86,16 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
         slots: usize,
         shards: u16,
         workbench: Arc<Workbench>,
+        caller: Arc<Caller<S>>,
     ) -> Worker<S, Q> {
-        Worker { store, queue, id, pools: pools.into(), slots: slots.max(1), shards, workbench }
+        let slots = slots.max(1);
+        let hands = Arc::new(Semaphore::new(slots));
+        Worker { store, queue, id, pools: pools.into(), slots, shards, workbench, caller, call_slots: slots, hands }
+    }
+
+    /// Takes so many steps at once from the pools whose steps mostly wait for a provider to answer.
+    pub fn calling(self, call_slots: usize) -> Worker<S, Q> {
+        Worker { call_slots: call_slots.max(1), ..self }
     }
 
     /// Works until `stop`; then finishes what it has begun, or hands it back after a while, and returns.
@@ -86,11 +108,20 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
         reporters.spawn(reporter.run());
         let mut presence = JoinSet::new();
         presence.spawn(self.clone().stay_announced());
+        // Before the first call, which is asked about by it.
+        self.caller.learn_pace().await;
+        let caller = self.caller.clone();
+        presence.spawn(async move { caller.attend().await });
         let mut slots = JoinSet::new();
-        for _ in 0..self.slots {
-            let (worker, stop, outgoing) = (self.clone(), stop.clone(), outgoing.clone());
-            slots.spawn(async move { worker.slot(stop, outgoing).await });
+        let (own, calling): (Vec<String>, Vec<String>) = self.pools.iter().cloned().partition(|pool| pool == OWN_POOL);
+        for (pools, slots_of) in [(own, self.slots), (calling, self.call_slots)] {
+            let pools: Arc<[String]> = pools.into();
+            for _ in 0..if pools.is_empty() { 0 } else { slots_of } {
+                let (worker, pools, stop, outgoing) = (self.clone(), pools.clone(), stop.clone(), outgoing.clone());
+                slots.spawn(async move { worker.slot(&pools, stop, outgoing).await });
+            }
         }
+        metrics::gauge!("darkroom_worker_slots", "state" => "busy").set(0.0);
         drop(outgoing);
         let mut ended = Ok(());
         let drained = async {
@@ -138,12 +169,17 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
         }
     }
 
-    async fn slot(&self, stop: CancellationToken, outgoing: Outgoing<Q::Step>) -> Result<(), QueueError> {
+    async fn slot(
+        &self,
+        pools: &[String],
+        stop: CancellationToken,
+        outgoing: Outgoing<Q::Step>,
+    ) -> Result<(), QueueError> {
         loop {
             let taken = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                taken = self.queue.take_step(&self.pools) => taken,
+                taken = self.queue.take_step(pools) => taken,
             };
             let mut delivery = match taken {
                 Ok(Some(delivery)) => delivery,
@@ -157,6 +193,11 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
             };
             let message = delivery.message();
             let span = tracing::info_span!("step", run = %message.run, step = %message.path, attempt = message.attempt);
+            let _busy = Busy::new();
+            if self.caller.serves(message) {
+                self.called(delivery, &outgoing).instrument(span).await?;
+                continue;
+            }
             let is_suspicious = delivery.delivery_count() >= SUSPICIOUS_DELIVERIES;
             let outcome = self.attempt(message, is_suspicious).instrument(span.clone()).await;
             let Some(outcome) = outcome else {
@@ -185,6 +226,49 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
                 delivery.ack().await?;
             }
         }
+    }
+
+    /// Deals with a message about a step that a provider does: what carries the step on is safe before the message is
+    /// acked.
+    async fn called(&self, mut delivery: Q::Step, outgoing: &Outgoing<Q::Step>) -> Result<(), QueueError> {
+        let message = delivery.message();
+        let handling = AssertUnwindSafe(self.caller.handle(message, delivery.redelivered())).catch_unwind();
+        let handled = handling.await.unwrap_or_else(|panic| Handled::panicked(panicked(&message.op, &*panic)));
+        let (next, outcome, cost) = match handled {
+            Handled::Dropped => return delivery.ack().await,
+            Handled::Ended { outcome, cost } => (Vec::new(), Some(outcome), cost),
+            Handled::Waits { next, waiting, cost } => (next, waiting.map(Outcome::Waiting), cost),
+        };
+        while !next.is_empty() {
+            match self.queue.publish(next.clone()).await {
+                Ok(()) => break,
+                Err(error) if !self.queue.durable() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "publishing what carries the step on failed and is tried again");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+        let Some(outcome) = outcome else { return delivery.ack().await };
+        tracing::debug!(outcome = outcome.name(), "call handled");
+        metrics::counter!("darkroom_worker_steps_total", "outcome" => outcome.name()).increment(1);
+        let message = delivery.message();
+        let report = Report {
+            run: message.run,
+            path: message.path.clone(),
+            generation: message.generation,
+            attempt: message.attempt,
+            outcome,
+            cost,
+        };
+        self.caller.reaches_ack();
+        if self.queue.durable() {
+            delivery.worked();
+            outgoing.send(report, delivery).await;
+            return Ok(());
+        }
+        self.queue.publish(crate::reporter::messages(vec![report], self.shards)).await?;
+        delivery.ack().await
     }
 
     /// One attempt of a step, within its time. A panic in it is its error. `None`: another worker has the step now.
@@ -267,6 +351,8 @@ impl<S: Store, Q: Queue> Worker<S, Q> {
             return noop(message).await;
         }
         let (workbench, message, timeout) = (self.workbench.clone(), message.clone(), message.timeout);
+        // However many steps wait for providers, this machine has only so many hands.
+        let _hand = self.hands.clone().acquire_owned().await;
         // Pixel work would hold up everything else on an async thread, so it has threads of its own.
         let work = tokio::task::spawn_blocking(move || {
             let op = message.op.clone();
@@ -299,6 +385,25 @@ fn joined(ended: Result<Result<(), QueueError>, tokio::task::JoinError>) -> Resu
         // Handed back.
         Err(error) if error.is_cancelled() => Ok(()),
         Err(error) => Err(QueueError::Unavailable(error.to_string())),
+    }
+}
+
+/// The pool whose steps are done on this machine; the steps of others mostly wait for a provider.
+const OWN_POOL: &str = "image";
+
+/// A slot that is in use.
+struct Busy;
+
+impl Busy {
+    fn new() -> Busy {
+        metrics::gauge!("darkroom_worker_slots", "state" => "busy").increment(1.0);
+        Busy
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        metrics::gauge!("darkroom_worker_slots", "state" => "busy").decrement(1.0);
     }
 }
 

@@ -4,9 +4,11 @@ use crate::begun::Begun;
 use crate::local;
 use crate::media::{Layout, Limits, Picture};
 use crate::ops::{self, Context, Files, NewFile, PixelCache};
+use crate::program::Programs;
 use crate::routes::Routes;
 use darkroom_backend::{Artifacts, Details};
-use darkroom_proto::{Artifact, RunId, StepError, StepMessage, StepPath, Succeeded};
+use darkroom_proto::op::{self, ParamType};
+use darkroom_proto::{Artifact, Money, RunId, StepError, StepMessage, StepPath, Succeeded};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,18 @@ pub struct Workbench {
     staging: PathBuf,
     begun: Begun,
     routes: Routes,
+    programs: Programs,
+}
+
+/// A step that is done, as its manifest tells.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// What it gave.
+    pub(crate) succeeded: Succeeded,
+    /// The call that was paid for it, if one was.
+    pub(crate) call: Option<String>,
+    /// What that cost.
+    pub(crate) cost: Money,
 }
 
 /// The artifact store, as ops see it.
@@ -41,7 +55,7 @@ impl Files for Stored {
             name: file.name,
             width: file.width,
             height: file.height,
-            duration: None,
+            duration: file.duration,
         };
         Ok(self.0.put(&file.bytes, &details)?)
     }
@@ -56,6 +70,7 @@ impl Workbench {
             staging: folder.join("staging"),
             begun: Begun::new(folder.join(BEGUN)),
             routes,
+            programs: Programs::installed(),
         }
     }
 
@@ -93,6 +108,86 @@ impl Workbench {
         Ok(self.files.0.put_manifest(message.run, &message.path, message.generation, manifest.as_bytes())?)
     }
 
+    /// The bytes of an artifact. Blocks.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not what it was.
+    pub(crate) fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, StepError> {
+        self.files.read(artifact)
+    }
+
+    /// Keeps a file that a provider made, named like its step. Blocks.
+    ///
+    /// # Errors
+    /// When it is a picture that can't be read, or it can't be kept.
+    pub(crate) fn keep_made(
+        &self,
+        message: &StepMessage,
+        bytes: Vec<u8>,
+        media_type: &str,
+    ) -> Result<Artifact, StepError> {
+        let size = match media_type.starts_with("image/") {
+            true => Some(crate::media::read_info(&bytes, &Limits::default())?.size),
+            false => None,
+        };
+        let details = Details {
+            media_type: media_type.to_owned(),
+            name: String::new(),
+            width: size.map(|size| size.width),
+            height: size.map(|size| size.height),
+            duration: None,
+        };
+        let mut artifact = self.files.0.put(&bytes, &details)?;
+        artifact.name = format!("{}.{}", message.path.last().0, artifact.ext());
+        Ok(artifact)
+    }
+
+    /// Ends a step that a provider did: saves its primary output where it is to be saved, and keeps its manifest with
+    /// where it comes from. Blocks.
+    ///
+    /// # Errors
+    /// When it can't be saved or kept.
+    pub(crate) fn finish_called(
+        &self,
+        message: &StepMessage,
+        mut succeeded: Succeeded,
+        origin: &Value,
+    ) -> Result<Succeeded, StepError> {
+        if let (Some(target), Some(op)) = (&message.save, op::find(&message.op))
+            && let Some(primary) = succeeded.outputs.get(op.primary).and_then(Artifact::from_value)
+        {
+            succeeded.saved = Some(ops::place(&primary, target, &self.context())?);
+        }
+        let mut manifest = manifest(message, &succeeded);
+        if let (Some(manifest), Some(origin)) = (manifest.as_object_mut(), origin.as_object()) {
+            manifest.remove("preview");
+            manifest.extend(origin.clone());
+            manifest.insert("notes".to_owned(), json!(succeeded.notes));
+        }
+        let text = manifest.to_string();
+        self.files.0.put_manifest(message.run, &message.path, message.generation, text.as_bytes())?;
+        Ok(succeeded)
+    }
+
+    /// What a step gave, as its manifest tells; nothing if there is none. Blocks.
+    ///
+    /// # Errors
+    /// When the artifact store can't be asked.
+    pub(crate) fn read_manifest(&self, message: &StepMessage) -> Result<Option<Kept>, StepError> {
+        let Some(text) = self.files.0.manifest(message.run, &message.path, message.generation)? else {
+            return Ok(None);
+        };
+        let Ok(manifest) = serde_json::from_slice::<Value>(&text) else { return Ok(None) };
+        let Some(outputs) = manifest.get("outputs").and_then(Value::as_object) else { return Ok(None) };
+        let saved = manifest.get("saved").cloned().and_then(|saved| serde_json::from_value(saved).ok());
+        let notes = manifest.get("notes").cloned().and_then(|notes| serde_json::from_value(notes).ok());
+        Ok(Some(Kept {
+            succeeded: Succeeded { outputs: outputs.clone(), saved, notes: notes.unwrap_or_default() },
+            call: manifest.get("call").and_then(Value::as_str).map(str::to_owned),
+            cost: Money::from_usd(manifest.get("cost").and_then(Value::as_f64).unwrap_or(0.0)),
+        }))
+    }
+
     /// What ops get to see of it.
     pub fn context(&self) -> Context<'_> {
         Context {
@@ -102,6 +197,7 @@ impl Workbench {
             focus: strikes_the_eye,
             staging: &self.staging,
             routes: self.routes,
+            programs: &self.programs,
         }
     }
 }
@@ -132,7 +228,7 @@ fn manifest(message: &StepMessage, succeeded: &Succeeded) -> Value {
         "outputs": succeeded.outputs,
         "cost": 0.0,
     });
-    if matches!(message.op.as_str(), "image.generate" | "image.detect") {
+    if op::find(&message.op).is_some_and(|op| op.params.iter().any(|param| matches!(param.ty, ParamType::Model(_)))) {
         // Made here: nobody is to take it for what the model would have made.
         manifest["provider"] = json!("local");
         manifest["preview"] = json!(true);

@@ -6,7 +6,7 @@ use super::tables;
 use crate::ledger::{Call, CallState, Fact, Intended, Intent, Noted, Refusal, Turn};
 use crate::limits;
 use crate::{CANCEL_FIELD, StoreError, void_field};
-use darkroom_proto::{CallId, Money, RunId, Timestamp};
+use darkroom_proto::{CallId, Money, RunId, StepPath, Timestamp};
 use redb::{ReadableTable, Table};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +145,17 @@ impl StateFile {
         Ok(calls)
     }
 
+    pub(super) fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
+        let stored = self.read()?.open_table(tables::CALLS).map_err(failed)?;
+        let last = newest(&stored, run, &format!("{step}@{generation}"))?.map_or(0, |newest| newest.number);
+        let mut calls = Vec::new();
+        for number in 1..=last {
+            // One may be missing that was lost before another was put back.
+            calls.extend(kept(&stored, run, &CallId::new(run, step, generation, number))?.map(|kept| kept.call));
+        }
+        Ok(calls)
+    }
+
     pub(super) fn flag_cancelled(&self, run: RunId) -> Result<(), StoreError> {
         let _turn = self.turn();
         let write = self.begin()?;
@@ -192,12 +203,20 @@ impl StateFile {
     }
 }
 
-fn kept(calls: &Bytes<'_>, run: RunId, id: &CallId) -> Result<Option<Kept>, StoreError> {
+fn kept(
+    calls: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    run: RunId,
+    id: &CallId,
+) -> Result<Option<Kept>, StoreError> {
     let stored = calls.get(tables::call(run, id).as_slice()).map_err(failed)?;
     stored.map(|stored| layout::decode_named("a call", stored.value())).transpose()
 }
 
-fn newest(calls: &Bytes<'_>, run: RunId, place: &str) -> Result<Option<Newest>, StoreError> {
+fn newest(
+    calls: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    run: RunId,
+    place: &str,
+) -> Result<Option<Newest>, StoreError> {
     let stored = calls.get(tables::newest_call(run, place).as_slice()).map_err(failed)?;
     stored.map(|stored| layout::decode_named("the last call of a step", stored.value())).transpose()
 }

@@ -2,6 +2,7 @@
 
 use crate::ledger::{Condition, KEY_PREFIX, Sighting};
 use darkroom_proto::{Duration, Timestamp};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The providers of an embedded store, and how often something got better.
@@ -9,6 +10,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub(super) struct Conditions {
     providers: HashMap<String, Provider>,
     relief: u64,
+    secret: Option<String>,
+    trust: HashMap<String, Value>,
 }
 
 #[derive(Debug, Default)]
@@ -21,6 +24,18 @@ struct Provider {
 }
 
 impl Conditions {
+    pub(super) fn secret(&mut self) -> String {
+        self.secret.get_or_insert_with(|| uuid::Uuid::new_v4().simple().to_string()).clone()
+    }
+
+    pub(super) fn keep_trust(&mut self, provider: &str, trust: &Value) {
+        self.trust.insert(provider.to_owned(), trust.clone());
+    }
+
+    pub(super) fn trust(&self, provider: &str) -> Option<Value> {
+        self.trust.get(provider).cloned()
+    }
+
     pub(super) fn saw(&mut self, provider: &str, of: &str, sighting: &Sighting, now: Timestamp) -> Condition {
         let provider = self.providers.entry(provider.to_owned()).or_default();
         let condition = provider.known.entry(of.to_owned()).or_insert_with(|| Condition::unknown(of));

@@ -292,3 +292,26 @@ impl Record<'_> {
         IndexEntry::of(&self.summary)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_release_without_paid_calls_gets_their_tables() {
+        let dir = std::env::temp_dir().join(format!("darkroom-tables-{}", std::process::id()));
+        let open = || StateFile::open(&dir, 1, Clock::manual(Timestamp(1_000))).unwrap();
+        let file = open();
+        let write = file.begin().unwrap();
+        for table in [tables::CALLS, tables::SPEND] {
+            assert!(write.delete_table(table).unwrap());
+        }
+        write.commit().unwrap();
+        drop(file);
+        let file = open();
+        assert_eq!(file.calls(RunId::from_bytes([1; 16])).unwrap(), []);
+        assert_eq!(file.spent(9).unwrap(), []);
+        drop(file);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

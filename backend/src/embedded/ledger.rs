@@ -5,12 +5,18 @@ use crate::ledger::{
     Admission, Call, Condition, Fact, Intended, Intent, Ledger, Limit, Noted, Purse, Reservation, Sighting, Spent, Turn,
 };
 use crate::{StoreError, limits};
-use darkroom_proto::{CallId, Duration, Money, RunId, Timestamp};
+use darkroom_proto::{CallId, Duration, Money, RunId, StepPath, Timestamp};
+use serde_json::Value;
 
 impl Ledger for EmbeddedStore {
     /// What was acknowledged is in the file, so there is only one life.
     async fn epoch(&self) -> Result<String, StoreError> {
         Ok("embedded".to_owned())
+    }
+
+    /// One for each life of the process: nobody outside of it is told the URLs that are made with it.
+    async fn secret(&self) -> Result<String, StoreError> {
+        Ok(self.file().conditions().secret())
     }
 
     async fn intent(&self, intent: &Intent) -> Result<Intended, StoreError> {
@@ -37,6 +43,11 @@ impl Ledger for EmbeddedStore {
         self.blocking(move |file| file.calls(run)).await
     }
 
+    async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
+        let step = step.clone();
+        self.blocking(move |file| file.calls_of(run, &step, generation)).await
+    }
+
     async fn flag_cancelled(&self, run: RunId) -> Result<(), StoreError> {
         self.blocking(move |file| file.flag_cancelled(run)).await
     }
@@ -46,7 +57,7 @@ impl Ledger for EmbeddedStore {
         Ok(self.file().limits().admit(call, wanted, hold, self.file().now()))
     }
 
-    async fn leave(&self, call: &CallId, names: &[String]) -> Result<(), StoreError> {
+    async fn give_back(&self, call: &CallId, names: &[String]) -> Result<(), StoreError> {
         self.file().limits().leave(call, names);
         Ok(())
     }
@@ -93,6 +104,15 @@ impl Ledger for EmbeddedStore {
         limits::check_names(fingerprints.iter().map(String::as_str).chain([provider]))?;
         self.file().conditions().announce_keys(provider, fingerprints);
         Ok(())
+    }
+
+    async fn keep_trust(&self, provider: &str, trust: &Value) -> Result<(), StoreError> {
+        self.file().conditions().keep_trust(provider, trust);
+        Ok(())
+    }
+
+    async fn trust(&self, provider: &str) -> Result<Option<Value>, StoreError> {
+        Ok(self.file().conditions().trust(provider))
     }
 
     async fn keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {

@@ -119,10 +119,10 @@ impl Subscriptions {
     /// Adds second consumers where steps are quick, and takes them away where they are slow.
     async fn follow_the_pace(&mut self) -> Result<(), String> {
         let now = Instant::now();
-        let prefetch = self.prefetch();
         let keys: Vec<Key> = self.active.keys().cloned().collect();
         for key in keys {
             let Key::Step(pool, line) = &key else { continue };
+            let prefetch = self.prefetch(pool);
             let Some(active) = self.active.get(&key) else { continue };
             let Some(gauge) = active.gauge.clone() else { continue };
             match (gauge.pace(), active.quick.clone()) {
@@ -161,8 +161,9 @@ impl Subscriptions {
         self.session.redeclare(&self.shared).await.map_err(|error| error.to_string())
     }
 
-    fn prefetch(&self) -> u16 {
-        self.shared.options.slots.saturating_mul(2).max(1)
+    fn prefetch(&self, pool: &str) -> u16 {
+        let options = &self.shared.options;
+        options.wide.get(pool).copied().unwrap_or(options.slots).saturating_mul(2).max(1)
     }
 
     async fn start(&mut self, key: Key) -> Result<(), String> {
@@ -170,7 +171,7 @@ impl Subscriptions {
             return Ok(());
         }
         let (prefetch, gauge) = match &key {
-            Key::Step(..) => (self.prefetch(), Some(Arc::new(Gauge::new(self.prefetch())))),
+            Key::Step(pool, _) => (self.prefetch(pool), Some(Arc::new(Gauge::new(self.prefetch(pool))))),
             Key::Shard(_) => (PREFETCH_SHARD, None),
         };
         let tag = self.consume(&key, prefetch, gauge.as_ref()).await?;

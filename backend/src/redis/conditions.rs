@@ -11,6 +11,10 @@ use super::store::Inner;
 use crate::ledger::{Condition, KEY_PREFIX, Sighting};
 use crate::{StoreError, limits};
 use darkroom_proto::{Duration, Timestamp};
+use serde_json::Value;
+
+/// How long what webhooks are checked with is kept, in seconds: keys of providers change within a day.
+const TRUST_KEPT_S: u64 = 86_400;
 
 /// How often a write is tried that others get ahead of.
 const TRIES_MAX: usize = 64;
@@ -54,6 +58,30 @@ impl Inner {
         let mut forget = scripts::FORGET.call(&keys, of.len());
         forget.arg(of);
         self.connection().send("that a condition is forgotten", &forget).await
+    }
+
+    pub(super) async fn secret(&self) -> Result<String, StoreError> {
+        let key = self.keys.secret();
+        let mut ask = ::redis::pipe();
+        ask.cmd("SET").arg(&key).arg(uuid::Uuid::new_v4().simple().to_string()).arg("NX");
+        ask.cmd("GET").arg(&key);
+        let mut replies = self.connection().send_all(&ask).await?;
+        let _made: Option<String> = replies.next("whether there was a secret")?;
+        replies.next("the secret")
+    }
+
+    pub(super) async fn keep_trust(&self, provider: &str, trust: &Value) -> Result<(), StoreError> {
+        limits::check_names([provider])?;
+        let mut set = ::redis::cmd("SET");
+        set.arg(self.keys.trust(provider)).arg(trust.to_string()).arg("EX").arg(TRUST_KEPT_S);
+        self.connection().send("what webhooks are checked with", &set).await
+    }
+
+    pub(super) async fn trust(&self, provider: &str) -> Result<Option<Value>, StoreError> {
+        let mut get = ::redis::cmd("GET");
+        get.arg(self.keys.trust(provider));
+        let text: Option<String> = self.connection().send("what webhooks are checked with", &get).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     pub(super) async fn conditions(&self, provider: &str) -> Result<Vec<Condition>, StoreError> {
@@ -105,7 +133,8 @@ impl Inner {
 fn encode(condition: &Condition) -> Result<Vec<u8>, StoreError> {
     let fitness = if condition.is_bad() { 'b' } else { 'g' };
     let mut stored = format!("{fitness}|{}|{}|", condition.until.0, random()).into_bytes();
-    stored.extend(encoding::encode(condition)?);
+    // The time stands in one place only.
+    stored.extend(encoding::encode(&Condition { until: Timestamp(0), ..condition.clone() })?);
     Ok(stored)
 }
 

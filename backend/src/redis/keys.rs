@@ -156,6 +156,16 @@ impl Keys {
         format!("{}:{{spend}}:day:", self.namespace)
     }
 
+    /// A string: what makes the URLs of webhooks hard to guess.
+    pub(super) fn secret(&self) -> String {
+        format!("{}:{{provider}}:secret", self.namespace)
+    }
+
+    /// A string that ends by itself: what webhooks of a provider are checked with.
+    pub(super) fn trust(&self, provider: &str) -> String {
+        format!("{}:{{provider}}:trust:{provider}", self.namespace)
+    }
+
     /// A hash: what is known of the keys and routes of a provider.
     pub(super) fn conditions(&self, provider: &str) -> String {
         format!("{}:{{provider}}:conditions:{provider}", self.namespace)

@@ -5,11 +5,16 @@ use crate::StoreError;
 use crate::ledger::{
     Admission, Call, Condition, Fact, Intended, Intent, Ledger, Limit, Noted, Purse, Reservation, Sighting, Spent, Turn,
 };
-use darkroom_proto::{CallId, Duration, Money, RunId, Timestamp};
+use darkroom_proto::{CallId, Duration, Money, RunId, StepPath, Timestamp};
+use serde_json::Value;
 
 impl Ledger for RedisStore {
     async fn epoch(&self) -> Result<String, StoreError> {
         self.inner.life().await
+    }
+
+    async fn secret(&self) -> Result<String, StoreError> {
+        self.inner.secret().await
     }
 
     async fn intent(&self, intent: &Intent) -> Result<Intended, StoreError> {
@@ -32,6 +37,10 @@ impl Ledger for RedisStore {
         self.inner.calls(run).await
     }
 
+    async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
+        self.inner.calls_of(run, step, generation).await
+    }
+
     async fn flag_cancelled(&self, run: RunId) -> Result<(), StoreError> {
         self.inner.flag_cancelled(run).await
     }
@@ -40,7 +49,7 @@ impl Ledger for RedisStore {
         self.inner.admit(call, limits, hold).await
     }
 
-    async fn leave(&self, call: &CallId, limits: &[String]) -> Result<(), StoreError> {
+    async fn give_back(&self, call: &CallId, limits: &[String]) -> Result<(), StoreError> {
         self.inner.leave_limits(call, limits).await
     }
 
@@ -80,6 +89,14 @@ impl Ledger for RedisStore {
 
     async fn announce_keys(&self, provider: &str, fingerprints: &[String]) -> Result<(), StoreError> {
         self.inner.announce_keys(provider, fingerprints).await
+    }
+
+    async fn keep_trust(&self, provider: &str, trust: &Value) -> Result<(), StoreError> {
+        self.inner.keep_trust(provider, trust).await
+    }
+
+    async fn trust(&self, provider: &str) -> Result<Option<Value>, StoreError> {
+        self.inner.trust(provider).await
     }
 
     async fn keys(&self, provider: &str) -> Result<Vec<String>, StoreError> {

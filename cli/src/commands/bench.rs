@@ -13,8 +13,10 @@ mod limit_echo;
 mod limit_write;
 mod listeners;
 mod load;
+mod provider;
 mod roles;
 mod usage_of;
+mod waiting;
 mod workflow;
 
 use crate::embedded::Embedded;
@@ -37,7 +39,7 @@ use workflow::{compiled, fan_out, pipeline};
 #[command(after_help = "On a fleet it starts roles of its own in a namespace of its own, or uses those that run \
     (--attach).\n\nExamples:\n  darkroom bench pipelines --runs 2000 --steps 5\n  \
     darkroom bench latency --runs 200\n  darkroom bench fanout --items 10000\n  \
-    darkroom bench media --dir ./photos\n  darkroom bench pipelines --attach --at-least 30s --verify")]
+    darkroom bench waiting --jobs 1000 --wait 5s\n  darkroom bench media --dir ./photos\n  darkroom bench pipelines --attach --at-least 30s --verify")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -72,6 +74,8 @@ enum What {
         #[command(flatten)]
         fleet: Choice,
     },
+    /// Many jobs at a provider that takes its time, which is a simulator of its own
+    Waiting(waiting::Args),
     /// What a fleet uses that has nothing to do
     Idle {
         /// For how long
@@ -122,6 +126,13 @@ struct Pipelines {
     fleet: Choice,
 }
 
+impl Args {
+    /// Whether it brings a model of its own into the catalogue, and so takes none of the user's.
+    pub(crate) fn brings_models(&self) -> bool {
+        matches!(self.what, What::Waiting(_))
+    }
+}
+
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     let place = settings.fleet()?;
@@ -139,6 +150,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
             print(&found?, format);
             return Ok(ExitCode::SUCCESS);
         }
+        (What::Waiting(args), place) => Box::pin(waiting::waiting(&args, &settings, place.as_ref())).await?,
         (what @ (What::Pipelines(_) | What::Latency { .. } | What::Fanout { .. }), Some(place)) => {
             Box::pin(on_fleet(what, &settings, &place)).await?
         }
@@ -238,6 +250,8 @@ async fn in_one_process(what: What, settings: &Settings) -> Result<Figures, Fail
             }
             Ok(figures)
         }
-        What::Idle { .. } | What::Limit | What::LimitEcho(_) => Err(Failure::usage("this needs a fleet")),
+        What::Idle { .. } | What::Limit | What::LimitEcho(_) | What::Waiting(_) => {
+            Err(Failure::usage("this needs a fleet"))
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::door::Records;
 use crate::embedded::Embedded;
 use crate::failure::Failure;
 use crate::given;
+use crate::links::Links;
 use crate::offer::offers;
 use crate::output::{Format, say, say_json, table};
 use crate::settings::Settings;
@@ -65,8 +66,11 @@ async fn of_file(path: &Path, what: &What, settings: &Settings) -> Result<Previe
         false => None,
     };
     let spec = match engine {
-        Some(engine) => what.spec(&file, &engine).await?,
-        None => what.spec_of(&file, given::looked_at(&file.plan, what.inputs(), &file.folder)?)?,
+        Some(engine) => what.spec(&file, &engine, settings).await?,
+        None => {
+            let links = Links::new(settings);
+            what.spec_of(&file, given::looked_at(&file.plan, what.inputs(), &file.folder, &links).await?)?
+        }
     };
     let run = Run::new(crate::commands::run::new_id(), Arc::new(spec));
     previewed(&file, &run, settings)

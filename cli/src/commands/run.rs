@@ -11,6 +11,7 @@ use crate::folder;
 use crate::given::{self, Assignment};
 use crate::handing::{Bring, Watch, hand_in};
 use crate::interrupt::Interrupt;
+use crate::links::Links;
 use crate::offer::offers;
 use crate::output::{Format, complain};
 use crate::progress::Progress;
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         return in_fleet(&args, &file, &place, &settings, format).await;
     }
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
-    let mut spec = args.what.spec(&file, &engine).await?;
+    let mut spec = args.what.spec(&file, &engine, &settings).await?;
     let fingerprint = Desk::<darkroom_backend::EmbeddedStore, darkroom_backend::EmbeddedQueue>::fingerprint(&spec);
     let newest = newest(&engine.store, fingerprint).await?;
     if let Some(step) = &args.from_step {
@@ -118,7 +119,8 @@ async fn in_fleet(
     let fleet = Fleet::open(place, artifacts.clone()).await?;
     let store = &fleet.store.store;
     let out = args.what.out()?;
-    let inputs = given::take_in(&file.plan, args.what.inputs(), &file.folder, &artifacts)?;
+    let inputs =
+        given::take_in(&file.plan, args.what.inputs(), &file.folder, &artifacts, &Links::new(settings)).await?;
     let mut spec = args.what.asked.spec(file, inputs, None)?;
     spec.artifacts_url = artifacts.root_url();
     if !args.what.force {
@@ -237,8 +239,14 @@ impl What {
     }
 
     /// What the run is given: inputs read, files taken in, and what is there already found.
-    pub(crate) async fn spec(&self, file: &WorkflowFile, engine: &Embedded) -> Result<Spec, Failure> {
-        let inputs = given::take_in(&file.plan, self.inputs(), &file.folder, &engine.artifacts)?;
+    pub(crate) async fn spec(
+        &self,
+        file: &WorkflowFile,
+        engine: &Embedded,
+        settings: &Settings,
+    ) -> Result<Spec, Failure> {
+        let inputs =
+            given::take_in(&file.plan, self.inputs(), &file.folder, &engine.artifacts, &Links::new(settings)).await?;
         let mut spec = self.spec_of(file, inputs)?;
         spec.artifacts_url = engine.artifacts.root_url();
         if !self.force {

@@ -6,6 +6,7 @@ use crate::door::Records;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::handing::{Bring, Watch, hand_in};
+use crate::links::Links;
 use crate::output::{Format, say, say_json};
 use crate::settings::Settings;
 use crate::trail::Trail;
@@ -65,7 +66,8 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     args.asked.check(&file)?;
     let artifacts = folder::artifacts(&settings)?;
     let fleet = Fleet::open(&place, artifacts.clone()).await?;
-    let inputs = given::take_in(&file.plan, &args.asked.input, &file.folder, &artifacts)?;
+    let inputs =
+        given::take_in(&file.plan, &args.asked.input, &file.folder, &artifacts, &Links::new(&settings)).await?;
     let mut spec = args.asked.spec(&file, inputs, None)?;
     spec.artifacts_url = artifacts.root_url();
     let id = args.key.as_ref().map_or_else(new_id, |key| RunId::from_key(TENANT, key));

@@ -1,14 +1,15 @@
 //! `darkroom worker`
 
 use crate::failure::Failure;
-use crate::fleet::{Fleet, POOLS, SHARDS};
+use crate::fleet::{Fleet, POOLS, SHARDS, Slots};
 use crate::folder;
 use crate::role::{RoleArgs, Stage};
 use darkroom_backend::{Queue, RedisStore, Repeating, Role};
-use darkroom_worker::{Routes, Workbench, Worker};
+use darkroom_worker::{CallFailpoint, Caller, Routes, Workbench, Worker};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// Take part in a fleet: do the steps of its runs
 #[derive(Debug, clap::Args)]
@@ -37,35 +38,57 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let routes = Routes { has_provider_key: stage.settings.has_provider_key() };
     let bench = Bench::new(&stage.name);
     let workbench = Arc::new(Workbench::new(artifacts, &bench.0, routes));
+    let providers = crate::accounts::providers(&stage.settings)?;
+    // Without providers everything is done on this machine, which has only so many hands.
+    let calls = if providers.is_empty() { slots } else { stage.settings.worker.calls.unwrap_or(CALLS).max(1) };
+    let failpoint: Option<CallFailpoint> = match &stage.settings.test.call_failpoint {
+        Some(text) => Some(text.parse().map_err(|error| Failure::usage(format!("test.call_failpoint: {error}")))?),
+        None => None,
+    };
+    let failpoint = Arc::new(std::sync::Mutex::new(failpoint));
+    let mut follower = JoinSet::new();
+    follower.spawn(crate::accounts::follow(providers.clone()));
     let (name, served) = (stage.name.clone(), pools.clone());
     let deliver = stage.settings.test.deliver;
-    let play = stage.play(pools, slots, move |fleet, stop| {
+    let play = stage.play(pools, Slots { own: slots, calls }, move |fleet, stop| {
         let (name, served, workbench) = (name.clone(), served.clone(), workbench.clone());
+        let failpoint = failpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let store = fleet.store.store.clone();
+        let caller = Arc::new(Caller::new(store, providers.clone(), workbench.clone(), name.clone(), failpoint));
         Ok(async move {
             let queue = fleet.queue.clone();
+            let crew = Crew { name, pools: served, slots: slots.into(), calls: calls.into(), workbench, caller };
             let ended = match deliver {
-                None => Box::pin(worker(&fleet, queue, name, served, slots.into(), workbench).run(stop)).await,
-                Some(times) => {
-                    let queue = Repeating::new(queue, times);
-                    Box::pin(worker(&fleet, queue, name, served, slots.into(), workbench).run(stop)).await
-                }
+                None => Box::pin(crew.worker(&fleet, queue).run(stop)).await,
+                Some(times) => Box::pin(crew.worker(&fleet, Repeating::new(queue, times)).run(stop)).await,
             };
             ended.map_err(|error| fleet.broker_failed(error))
         })
     });
-    Box::pin(play).await
+    let ended = Box::pin(play).await;
+    follower.abort_all();
+    ended
 }
 
-/// Does steps of these pools.
-fn worker<Q: Queue>(
-    fleet: &Fleet,
-    queue: Q,
+/// How many calls to providers a worker makes at once unless told otherwise: they mostly wait for an answer.
+const CALLS: u16 = 32;
+
+/// What a worker is made of.
+struct Crew {
     name: String,
     pools: Vec<String>,
     slots: usize,
+    calls: usize,
     workbench: Arc<Workbench>,
-) -> Worker<RedisStore, Q> {
-    Worker::new(fleet.store.store.clone(), queue, name, pools, slots, SHARDS, workbench)
+    caller: Arc<Caller<RedisStore>>,
+}
+
+impl Crew {
+    fn worker<Q: Queue>(self, fleet: &Fleet, queue: Q) -> Worker<RedisStore, Q> {
+        let store = fleet.store.store.clone();
+        Worker::new(store, queue, self.name, self.pools, self.slots, SHARDS, self.workbench, self.caller)
+            .calling(self.calls)
+    }
 }
 
 /// The folder for what is unfinished, of this process alone; removed when it ends.

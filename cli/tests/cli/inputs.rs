@@ -28,7 +28,6 @@ fn what_is_missing_or_of_the_wrong_kind_is_told_by_its_name() {
     folder.run(&["run", &web, "-i", "images=@./in/*.png"]).expect(2).says(&["no file matches ./in/*.png", "help:"]);
     folder.run(&["run", &web, "-i", "images=none.png"]).expect(2).says(&["no file none.png"]);
     folder.run(&["run", &web, "-i", "images=."]).expect(2).says(&["is no file", "/*"]);
-    folder.run(&["run", &web, "-i", "images=https://example.com/a.png"]).expect(2).says(&["links", "download"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Commands that look at files and runs, and change nothing.
 
-use crate::folder::{Folder, photo, workflow};
+use crate::folder::{Folder, photo, repository, workflow};
 use serde_json::Value;
 
 fn is_time(value: &Value) -> bool {
@@ -10,9 +10,15 @@ fn is_time(value: &Value) -> bool {
 #[test]
 fn every_workflow_that_ships_is_valid() {
     let folder = Folder::new();
-    for name in ["product-photo", "web-ready", "logo-fleet", "marketing-assets"] {
-        folder.run(&["validate", &workflow(name)]).expect(0);
+    let mut count = 0;
+    for entry in std::fs::read_dir(repository("workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            folder.run(&["validate", path.to_str().unwrap()]).expect(0);
+            count += 1;
+        }
     }
+    assert!(count >= 9, "{count} workflows");
     let all = folder.run(&["validate", &workflow("web-ready"), &workflow("logo-fleet"), "-o", "json"]).expect(0);
     all.json();
     assert!(folder.names("").is_empty(), "validating leaves nothing behind");

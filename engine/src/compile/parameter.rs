@@ -46,9 +46,23 @@ pub(super) const PARAM_SYNONYMS: &[(&str, &str)] = &[
     ("w", "width"),
     ("h", "height"),
     ("text", "prompt"),
+    ("prompt", "text"),
     ("input", "image"),
+    ("input", "text"),
     ("src", "image"),
     ("picture", "image"),
+    ("first-frame", "image"),
+    ("first_frame", "image"),
+    ("start-image", "image"),
+    ("last_frame", "last-frame"),
+    ("end-image", "last-frame"),
+    ("end-frame", "last-frame"),
+    ("seconds", "duration"),
+    ("length", "duration"),
+    ("question", "prompt"),
+    ("style", "prompt"),
+    ("scale", "factor"),
+    ("rate", "speed"),
     ("watermark", "overlay"),
     ("logo", "overlay"),
     ("position", "gravity"),
@@ -396,17 +410,17 @@ impl<'a> Compiler<'a, '_> {
         let alias = text.split_once('/').map_or(text, |(_, alias)| alias);
         let (message, help) = match (of().find(|model| model.alias == alias), text.split_once('/')) {
             (Some(model), Some((provider, _))) => {
-                let help = match model.routes.as_slice() {
+                let help = match model.providers().as_slice() {
                     [] => format!("it is built in: write `{alias}`"),
                     offered => format!(
                         "it is offered by {}; `{alias}` alone takes the first that is available",
-                        suggest::list(offered.iter().map(|route| route.provider.as_str()))
+                        suggest::list(offered.iter().copied())
                     ),
                 };
                 (format!("`{provider}` does not offer the model `{alias}`"), help)
             }
             _ => {
-                let other = model::all().iter().find(|model| model.alias == alias);
+                let other = model::all().iter().find(|model| model.alias == text || model.alias == alias);
                 let message = match other {
                     Some(other) => format!("the model `{alias}` is for `{}`, not for `{capability}`", other.capability),
                     None => format!("there is no model `{text}` for `{capability}`"),

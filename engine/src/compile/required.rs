@@ -85,6 +85,12 @@ impl Compiler<'_, '_> {
                 }
                 _ => {}
             },
+            "image.generate" | "image.edit" => {
+                if let (Some(span), Some(_), Some(_)) = (written("aspect"), written("width"), written("height")) {
+                    let help = "keep `aspect`, with one side if you like, or both sides";
+                    found.push(conflict(span, "`aspect` and both sides exclude each other", help));
+                }
+            }
             "image.crop" => {
                 if let (Some(_), Some(span)) = (written("box"), written("aspect")) {
                     found.push(conflict(span, "`box` and `aspect` exclude each other", "keep one of them"));

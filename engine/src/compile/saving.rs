@@ -12,6 +12,9 @@ use serde_json::Value;
 
 /// The extensions of pictures that can be written.
 const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp"];
+/// The extensions of films and of sounds, as far as somebody may take one for another.
+const FILMS: &[&str] = &["mp4", "m4v", "mov", "webm", "mkv", "avi"];
+const SOUNDS: &[&str] = &["mp3", "wav", "m4a", "aac", "ogg", "opus", "flac"];
 /// Extensions of pictures that can't.
 const OTHER_PICTURES: &[&str] = &["gif", "avif", "bmp", "tif", "tiff", "heic", "jxl", "svg", "psd", "ico"];
 
@@ -30,7 +33,7 @@ impl<'a> Compiler<'a, '_> {
                             .help(help),
                     );
                 }
-                Some(op) if op.primary.is_empty() => {
+                Some(op) if !op.gives_file() => {
                     let message = format!("`{}` makes no file that could be saved", op.name);
                     let help = "use `save:` on a step that makes a picture, video or sound";
                     self.found.push(Diagnostic::error(code::NO_ARTIFACT, node.span, message).help(help));
@@ -123,10 +126,28 @@ impl<'a> Compiler<'a, '_> {
             _ => return,
         };
         let error = |message: String| Diagnostic::error(code::EXTENSION, node.span, message);
-        if kind != Some(Kind::Image) {
-            return;
-        }
         let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let is_picture = |extension: &str| PICTURES.contains(&extension) || OTHER_PICTURES.contains(&extension);
+        match (kind, extension.as_deref()) {
+            (Some(Kind::Image), _) => {}
+            (Some(Kind::Video), Some(extension)) if is_picture(extension) || SOUNDS.contains(&extension) => {
+                self.found.push(error(format!("`.{extension}` is no format of films")).help("use `.mp4`"));
+                return;
+            }
+            (Some(Kind::Audio), Some(extension)) if is_picture(extension) || FILMS.contains(&extension) => {
+                self.found.push(error(format!("`.{extension}` is no format of sound")).help("use `.mp3` or `.wav`"));
+                return;
+            }
+            (Some(Kind::Audio), Some(extension)) => {
+                if let Some(format) = self.explicit_format(at).filter(|format| format != extension) {
+                    let help = format!("write `.{format}` in the path, or `format: {extension}` in the step");
+                    let message = format!("`.{extension}` contradicts the format `{format}`");
+                    self.found.push(error(message).help(help));
+                }
+                return;
+            }
+            _ => return,
+        }
         let Some(extension) = extension else {
             let help = format!(
                 "write `{tail}.png`, `.jpg` or `.webp`; or end the path with `/` to keep the picture's own name"
@@ -157,13 +178,21 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    /// The format that `image.encode` was told, in this step or in the one whose picture a `save` step takes.
+    /// The format that `image.encode` or `audio.speech` was told or has by itself, in this step or in the one whose file a
+    /// `save` step takes.
     fn explicit_format(&self, at: usize) -> Option<String> {
         let step = &self.steps[at];
         match step.op?.name {
             "image.encode" => match step.given.get("format")?.template.as_ref()? {
                 Template::Literal(Value::String(format)) => Some(format.clone()),
                 _ => None,
+            },
+            "audio.speech" => match step.given.get("format") {
+                None => step.op?.param("format")?.default.trim_matches('"').to_owned().into(),
+                Some(given) => match given.template.as_ref()? {
+                    Template::Literal(Value::String(format)) => Some(format.clone()),
+                    _ => None,
+                },
             },
             "save" => match step.wires.get("file")? {
                 crate::plan::Wire::Step { node, .. } => self.explicit_format(node.0 as usize),

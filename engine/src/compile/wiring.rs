@@ -1,7 +1,8 @@
 //! What flows into a step without being written.
 //!
 //! A picture that is not given is that of the nearest earlier step that makes one; *near* is counted in edges, of which
-//! those that only repeat a longer way do not count. The first step takes the item, or the workflow's only picture.
+//! those that only repeat a longer way do not count. The first step takes the item, or the workflow's only picture. What a
+//! step can do without is wired in the same way, and left out where there is nothing.
 
 use super::{Compiler, Role};
 use crate::code;
@@ -213,6 +214,9 @@ impl Compiler<'_, '_> {
     }
 
     fn nothing_flows(&mut self, at: usize, param: &ParamSpec, kind: Option<Kind>) {
+        if !param.required {
+            return;
+        }
         let noun = describe_kind(kind).trim_start_matches("a ");
         let name = param.name;
         let step = &self.steps[at];

@@ -22,6 +22,8 @@ use darkroom_backend::{
 };
 use darkroom_proto::{CallId, Duration, ErrorClass, Money, RunId, RunStatus, StepError, StepPath, Timestamp};
 use serde_json::json;
+use std::future::Future;
+use tokio::task::JoinSet;
 
 const S0: Shard = Shard(0);
 const LEASE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -63,6 +65,7 @@ async fn claimed_by<S: Store>(store: &S, run: RunId, step: &str, attempt: u32) -
         provider: "fal".into(),
         endpoint: "fal-ai/flux-pro".into(),
         key: "ab12cd34".into(),
+        worker: "w".into(),
         price: Money(40),
         send_within: Duration::from_secs(30),
         budget: None,
@@ -95,6 +98,15 @@ fn submitted(handle: &str) -> Fact {
     Fact::Submitted { handle: json!({"id": handle, "urls": [1, 2.5, null]}), next_at: Timestamp(7) }
 }
 
+/// What many get who ask at once, each with a number.
+async fn at_once<T, F>(count: u32, ask: impl Fn(u32) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    (0..count).map(ask).collect::<JoinSet<T>>().join_all().await
+}
+
 /// A call that is in no ledger, for what goes by its id alone.
 fn call_id(number: u32) -> CallId {
     CallId::new(RunId::from_bytes([9; 16]), &StepPath::top("edit"), 1, number)
@@ -120,6 +132,7 @@ macro_rules! ledger_conformance {
                 of_many_who_claim_and_intend_at_once_one_is_granted
                 no_order_of_events_gives_two_open_calls
                 calls_come_in_the_order_in_which_they_were_written_down
+                a_step_has_its_own_calls_only
                 facts_are_taken_from_anyone_and_after_the_end_of_the_run
                 the_first_handle_stays_and_another_one_is_a_duplicate
                 the_first_end_stays_and_the_highest_cost_counts

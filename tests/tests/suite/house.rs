@@ -234,22 +234,26 @@ fn everything_comes_from_the_registry_or_from_here() {
 }
 
 #[test]
-fn the_engine_does_no_io() {
-    let linked = linked_into("darkroom-engine");
-    assert!(linked.contains("darkroom-proto"), "the graph was read: {linked:?}");
-    for name in ["tokio", "futures", "mio", "reqwest", "hyper", "redis", "redb", "lapin", "axum", "object_store"] {
-        assert!(!linked.contains(name), "the engine links {name}");
+fn the_engine_and_the_adapters_do_no_io() {
+    for ours in ["darkroom-engine", "darkroom-provider"] {
+        let linked = linked_into(ours);
+        assert!(linked.contains("darkroom-proto"), "the graph was read: {linked:?}");
+        for name in ["tokio", "futures", "mio", "reqwest", "hyper", "redis", "redb", "lapin", "axum", "object_store"] {
+            assert!(!linked.contains(name), "{ours} links {name}");
+        }
     }
 }
 
 #[test]
 fn dependencies_point_down_only() {
-    let allowed: [(&str, &[&str]); 5] = [
+    let allowed: [(&str, &[&str]); 7] = [
         ("darkroom-proto", &[]),
         ("darkroom-engine", &["darkroom-proto"]),
         ("darkroom-backend", &["darkroom-proto"]),
-        ("darkroom-worker", &["darkroom-backend", "darkroom-proto"]),
-        ("darkroom-coordinator", &["darkroom-backend", "darkroom-engine", "darkroom-proto"]),
+        ("darkroom-provider", &["darkroom-proto"]),
+        ("darkroom-worker", &["darkroom-backend", "darkroom-proto", "darkroom-provider"]),
+        ("darkroom-simulator", &["darkroom-backend", "darkroom-proto", "darkroom-provider", "darkroom-worker"]),
+        ("darkroom-coordinator", &["darkroom-backend", "darkroom-engine", "darkroom-proto", "darkroom-provider"]),
     ];
     for (name, allowed) in allowed {
         let ours: Vec<&str> = linked_into(name).into_iter().filter(|linked| linked.starts_with("darkroom-")).collect();

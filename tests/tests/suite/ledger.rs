@@ -131,6 +131,7 @@ async fn intent(store: &impl Store, run: RunId) -> Intent {
         provider: "fal".into(),
         endpoint: "fal-ai/flux-pro".into(),
         key: "ab12cd34".into(),
+        worker: "w".into(),
         price: Money(40),
         send_within: Duration::from_secs(30),
         budget: Some(Money(100)),

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod artifacts;
+mod clients;
 mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;
 mod fleet_load;
+mod fleet_paid;
 mod fleet_roles;
 mod fleet_takeover;
 mod fleet_workflows;

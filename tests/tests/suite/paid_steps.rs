@@ -108,6 +108,7 @@ impl<S: Store + Ledger, Q: Queue> Scene<S, Q> {
             provider: "fal".into(),
             endpoint: "fal-ai/flux-pro".into(),
             key: "k1".into(),
+            worker: "w".to_owned(),
             price: Money(40_000),
             send_within: Duration::from_secs(10),
             budget: message.budget,

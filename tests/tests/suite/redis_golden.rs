@@ -4,8 +4,8 @@
 //! layout has a new number.
 
 use crate::redis::store_at;
-use darkroom_backend::{Definition, SavedRecord, Shard, Store};
-use darkroom_proto::{Artifact, ErrorClass, RunId, Sha256, StepError, StepPath, Timestamp};
+use darkroom_backend::{Call, Definition, Fact, Intended, Intent, Ledger, SavedRecord, Shard, Sighting, Store, Token};
+use darkroom_proto::{Artifact, CallId, ErrorClass, Money, RunId, Sha256, StepError, StepPath, Timestamp};
 use darkroom_tests::sample;
 use darkroom_tests::servers::redis::{namespace, shared_redis};
 use std::path::Path;
@@ -36,6 +36,36 @@ fn saved() -> SavedRecord {
     }
 }
 
+fn step() -> StepPath {
+    StepPath::top("branded").instance(3).child("resize")
+}
+
+/// A call to which everything has happened that can be stored of it.
+async fn call(store: &impl Ledger, run: RunId, token: Token) -> Call {
+    let intent = Intent {
+        run,
+        step: step(),
+        generation: 2,
+        attempt: 4,
+        token,
+        model: "flux-pro".into(),
+        provider: "fal".into(),
+        endpoint: "fal-ai/flux-pro".into(),
+        key: "ab12cd34".into(),
+        worker: "w".into(),
+        price: Money(40_000),
+        send_within: darkroom_proto::Duration::from_secs(30),
+        budget: None,
+    };
+    let Intended::Granted(call) = store.intent(&intent).await.unwrap() else { panic!("nobody else calls") };
+    let submitted = |handle| Fact::Submitted { handle, next_at: Timestamp(7) };
+    store.note(run, &call.id, &submitted(serde_json::json!({"id": "ü", "urls": [1, 2.5, null]}))).await.unwrap();
+    store.note(run, &call.id, &submitted("other".into())).await.unwrap();
+    store.turn(run, &call.id, 3, Timestamp(8)).await.unwrap();
+    let error = StepError::new(ErrorClass::Timeout, "too slow").advice("wait");
+    store.note(run, &call.id, &Fact::Failed { error, cost: Money(39_000) }).await.unwrap().unwrap().call
+}
+
 fn commit(run: RunId) -> darkroom_backend::Commit {
     let mut change = sample::commit(run, 1, 1, 7);
     change.summary.error = Some(StepError::new(ErrorClass::Timeout, "too slow").advice("wait"));
@@ -45,17 +75,20 @@ fn commit(run: RunId) -> darkroom_backend::Commit {
     change
 }
 
-/// The values by name, as they are in Redis: under which key, in which field, behind how much that is no value.
-fn places(namespace: &str, run: RunId) -> [(&'static str, String, Vec<u8>, bool); 6] {
+/// The values by name, as they are in Redis: under which key, in which field, behind how many parts that are no value.
+fn places(namespace: &str, run: RunId) -> [(&'static str, String, Vec<u8>, usize); 8] {
     let shard = format!("{namespace}:{{0}}");
+    let call_id = CallId::new(run, &step(), 2, 1);
     let run = format!("{shard}:run:{}", run.to_string().split_off(4));
     [
-        ("summary", run.clone(), b"summary".to_vec(), false),
-        ("events", format!("{run}:events"), Vec::new(), false),
-        ("claim", format!("{run}:claims"), b"branded[3]/resize@2".to_vec(), true),
-        ("command", format!("{shard}:inbox"), b"k".to_vec(), true),
-        ("saved", format!("{namespace}:saved:{}", saved().scope), saved().key.as_bytes().to_vec(), false),
-        ("definition", format!("{namespace}:definition:{}", definition().hash), Vec::new(), false),
+        ("summary", run.clone(), b"summary".to_vec(), 0),
+        ("events", format!("{run}:events"), Vec::new(), 0),
+        ("claim", format!("{run}:claims"), b"branded[3]/resize@2".to_vec(), 1),
+        ("command", format!("{shard}:inbox"), b"k".to_vec(), 1),
+        ("saved", format!("{namespace}:saved:{}", saved().scope), saved().key.as_bytes().to_vec(), 0),
+        ("call", format!("{run}:calls"), call_id.as_str().as_bytes().to_vec(), 5),
+        ("condition", format!("{namespace}:{{provider}}:conditions:fal"), b"route/flux".to_vec(), 3),
+        ("definition", format!("{namespace}:definition:{}", definition().hash), Vec::new(), 0),
     ]
 }
 
@@ -65,16 +98,18 @@ async fn values_of_version_1_are_written_and_read() {
     let store = store_at(&shared_redis(), &namespace, 1);
     let mut client = redis::Client::open(shared_redis()).unwrap().get_connection().unwrap();
     let run = sample::run(SHARD, 1, 1);
-    let step = StepPath::top("branded").instance(3).child("resize");
+    let step = step();
     let epoch = store.acquire(SHARD, "a", Duration::from_secs(60)).await.unwrap().unwrap();
     store.create(&[sample::new_run(run, 1)]).await.unwrap();
     store.commit(SHARD, epoch, vec![commit(run)], &[]).await.unwrap();
     store.put_definition(&definition()).await.unwrap();
     store.post(&sample::command(run, "k")).await.unwrap();
-    store.claim(run, &step, 2, 4, "worker-1").await.unwrap();
+    let token = store.claim(run, &step, 2, 4, "worker-1").await.unwrap();
+    let call = call(&store, run, token).await;
+    let condition = store.saw("fal", "route/flux", &Sighting::Failure).await.unwrap();
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/store");
-    for (name, key, field, has_prefix) in places(&namespace, run) {
+    for (name, key, field, parts) in places(&namespace, run) {
         let mut get = match name {
             "events" => redis::cmd("XRANGE"),
             "definition" => redis::cmd("GET"),
@@ -91,7 +126,8 @@ async fn values_of_version_1_are_written_and_read() {
             "definition" => get.arg(&key).query(&mut client).unwrap(),
             _ => get.arg(&key).arg(&field).query(&mut client).unwrap(),
         };
-        let start = if has_prefix { written.iter().position(|&byte| byte == b'|').unwrap() + 1 } else { 0 };
+        let mut ends = written.iter().enumerate().filter(|(_, byte)| **byte == b'|').map(|(at, _)| at + 1);
+        let start = if parts > 0 { ends.nth(parts - 1).unwrap() } else { 0 };
         let file = folder.join(format!("{name}.v1.msgpack"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(&folder).unwrap();
@@ -132,4 +168,6 @@ async fn values_of_version_1_are_written_and_read() {
     let claims = store.claims(run).await.unwrap();
     assert_eq!((&claims[0].step, claims[0].generation, claims[0].attempt), (&step, 2, 4));
     assert_eq!(claims[0].worker, "worker-1");
+    assert_eq!(store.calls(run).await.unwrap(), [call]);
+    assert_eq!(store.conditions("fal").await.unwrap(), [condition]);
 }

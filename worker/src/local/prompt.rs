@@ -172,10 +172,7 @@ const COLOURS: &[(&str, Ink)] = &[
 impl Brief {
     /// Reads a prompt. Words that the negative prompt has too are passed over.
     pub(super) fn of(prompt: &str, negative: &str) -> Brief {
-        let unwanted = words(negative);
-        let mut wanted = words(prompt);
-        wanted.retain(|word| !unwanted.contains(word));
-        let text = format!(" {} ", wanted.join(" "));
+        let text = wanted(prompt, negative);
         let digest = Sha256::of(text.as_bytes());
         let variant = usize::from(digest.as_bytes()[0]) << 8 | usize::from(digest.as_bytes()[1]);
 
@@ -191,7 +188,7 @@ impl Brief {
                 .or_else(|| first(&text, PLACES))
                 .unwrap_or([Subject::Vase, Subject::Bottle, Subject::Vase, Subject::Bag][variant % 4])
         };
-        let mut colours = wanted.iter().filter_map(|word| COLOURS.iter().find(|(name, _)| name == word));
+        let mut colours = colours(&text).into_iter();
         let shot = if has(&text, &["wide shot", "wide", "panorama", "aerial"]) {
             Shot::Wide
         } else if has(&text, &["detail", "close up", "closeup", "macro", "details"]) {
@@ -207,8 +204,8 @@ impl Brief {
             mood: first(&text, MOODS).unwrap_or(Mood::Day),
             shot,
             motif,
-            colour: colours.next().map(|(_, ink)| *ink),
-            second: colours.next().map(|(_, ink)| *ink),
+            colour: colours.next(),
+            second: colours.next(),
             variant,
         }
     }
@@ -244,7 +241,8 @@ fn motif(text: &str, variant: usize) -> Motif {
     }
 }
 
-fn words(text: &str) -> Vec<String> {
+/// The words of a text, in small letters.
+pub(super) fn words(text: &str) -> Vec<String> {
     text.to_lowercase()
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
@@ -252,8 +250,22 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn has(text: &str, names: &[&str]) -> bool {
+/// Whether one of the names stands in a text of words with a blank around each.
+pub(super) fn has(text: &str, names: &[&str]) -> bool {
     names.iter().any(|name| text.contains(&format!(" {name} ")))
+}
+
+/// The wanted words of a prompt, with a blank around each: those that the negative prompt has too are passed over.
+pub(super) fn wanted(prompt: &str, negative: &str) -> String {
+    let unwanted = words(negative);
+    let mut wanted = words(prompt);
+    wanted.retain(|word| !unwanted.contains(word));
+    format!(" {} ", wanted.join(" "))
+}
+
+/// The colours that a text of words names, in its order.
+pub(super) fn colours(text: &str) -> Vec<Ink> {
+    text.split(' ').filter_map(|word| COLOURS.iter().find(|(name, _)| *name == word)).map(|(_, ink)| *ink).collect()
 }
 
 /// Whichever is named first in the text.

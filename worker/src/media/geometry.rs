@@ -72,6 +72,13 @@ pub fn padded_area(picture: Size, x: i64, y: i64, width: i64, height: i64, paddi
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Aspect(f64);
 
+impl Aspect {
+    /// How many times as wide as high.
+    pub fn ratio(self) -> f64 {
+        self.0
+    }
+}
+
 impl std::str::FromStr for Aspect {
     type Err = MediaError;
 

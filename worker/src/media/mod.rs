@@ -20,8 +20,10 @@ mod overlay;
 mod picture;
 mod png;
 mod resize;
+mod sharpen;
 mod sheet;
 mod text;
+mod wav;
 mod webp;
 
 pub use adjust::{Adjustment, adjust, grayscale};
@@ -33,5 +35,7 @@ pub use geometry::{Area, Aspect, Fit, Gravity, Resizing, Size, aspect_area, padd
 pub use limits::Limits;
 pub use overlay::{Placement, overlay};
 pub use picture::{Color, Layout, Picture};
-pub use resize::{resize, resize_to, thumbnail_webp};
+pub use resize::{resize, resize_to, thumbnail_webp, window};
+pub use sharpen::sharpen;
 pub use sheet::{Cell, CellContent, Sheet, contact_sheet};
+pub use wav::Sound;

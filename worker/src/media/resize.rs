@@ -48,6 +48,18 @@ pub fn resize_to(picture: &Picture, size: Size) -> Result<Picture, MediaError> {
     scale(picture, (0.0, 0.0, f64::from(picture.width()), f64::from(picture.height())), size)
 }
 
+/// A part of the picture in another size. The part is left, top, width and height in pixels, which need not be whole, and
+/// is clamped to the picture.
+///
+/// # Errors
+/// When the result has too many pixels.
+pub fn window(picture: &Picture, part: (f64, f64, f64, f64), size: Size) -> Result<Picture, MediaError> {
+    let (full_width, full_height) = (f64::from(picture.width()), f64::from(picture.height()));
+    let (width, height) = (part.2.clamp(1.0, full_width), part.3.clamp(1.0, full_height));
+    let (left, top) = (part.0.clamp(0.0, full_width - width), part.1.clamp(0.0, full_height - height));
+    scale(picture, (left, top, width, height), size)
+}
+
 fn scale(picture: &Picture, window: (f64, f64, f64, f64), size: Size) -> Result<Picture, MediaError> {
     size.check_output()?;
     let failed = |error: &dyn std::fmt::Display| MediaError::Internal { what: format!("resize: {error}") };

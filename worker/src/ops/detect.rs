@@ -2,6 +2,7 @@
 
 use super::Job;
 use super::job::outputs;
+use super::local::require;
 use crate::local::{DetectOptions, detect};
 use crate::workbench::rgb;
 use darkroom_proto::{ErrorClass, StepError, Succeeded};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 pub(super) fn run(job: &Job<'_>) -> Result<Succeeded, StepError> {
     let params = job.params();
-    job.context().routes.require(job.op().name, &params.text("model")?)?;
+    require(job)?;
     let artifact = params.artifact("image")?;
     let decoded = job.picture(&artifact)?;
     let options = DetectOptions {

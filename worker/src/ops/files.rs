@@ -3,7 +3,7 @@
 use darkroom_proto::{Artifact, StepError};
 
 /// A file that is to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewFile {
     /// Its content.
     pub bytes: Vec<u8>,
@@ -15,6 +15,8 @@ pub struct NewFile {
     pub width: Option<u32>,
     /// Pixels down, upright.
     pub height: Option<u32>,
+    /// Seconds, for video and audio.
+    pub duration: Option<f64>,
 }
 
 /// The artifact store as ops see it.

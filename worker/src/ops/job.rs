@@ -4,12 +4,14 @@ use super::{Files, NewFile, Params, PixelCache};
 use crate::media::{
     DecodeHint, Decoded, Encoding, Limits, MediaError, Picture, PictureInfo, decode, encode, read_info,
 };
+use crate::program::Programs;
 use crate::routes::Routes;
 use darkroom_proto::op::{self, OpSpec};
 use darkroom_proto::{Artifact, ErrorClass, Map, StepError, StepMessage, Succeeded};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What ops need from the worker around them.
 #[derive(Clone, Copy)]
@@ -26,6 +28,8 @@ pub struct Context<'a> {
     pub staging: &'a Path,
     /// Who serves the models of steps.
     pub routes: Routes,
+    /// The programs of this machine.
+    pub programs: &'a Programs,
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -41,6 +45,7 @@ pub struct Job<'a> {
     message: &'a StepMessage,
     params: Params<'a>,
     context: &'a Context<'a>,
+    begun: Instant,
 }
 
 impl<'a> Job<'a> {
@@ -54,7 +59,7 @@ impl<'a> Job<'a> {
                 .code("unknown_op")
                 .advice("Upgrade the workers to the coordinator's release.")
         })?;
-        Ok(Job { op, message, params: Params::new(op, &message.params)?, context })
+        Ok(Job { op, message, params: Params::new(op, &message.params)?, context, begun: Instant::now() })
     }
 
     /// The op.
@@ -75,6 +80,11 @@ impl<'a> Job<'a> {
     /// The worker around it.
     pub fn context(&self) -> &'a Context<'a> {
         self.context
+    }
+
+    /// How much of the attempt's time is left.
+    pub fn time_left(&self) -> std::time::Duration {
+        self.message.timeout.to_std().saturating_sub(self.begun.elapsed())
     }
 
     /// The whole picture of an artifact.
@@ -163,6 +173,7 @@ impl Context<'_> {
             name: format!("{stem}.{}", format.extension()),
             width: Some(picture.width()),
             height: Some(picture.height()),
+            duration: None,
         })
     }
 }

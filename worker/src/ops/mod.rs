@@ -7,7 +7,9 @@ mod adjust;
 mod cache;
 mod contact_sheet;
 mod crop;
+mod describe;
 mod detect;
+mod edit;
 mod encode;
 mod fail;
 mod files;
@@ -15,13 +17,18 @@ mod generate;
 mod info;
 mod job;
 mod label;
+mod local;
 mod noop;
 mod overlay;
 mod params;
 mod place;
+mod remove_background;
 mod resize;
 mod save;
 mod save_path;
+mod speech;
+mod upscale;
+mod video;
 
 pub use cache::PixelCache;
 pub use files::{Files, NewFile};
@@ -41,6 +48,11 @@ pub fn run(message: &StepMessage, context: &Context<'_>) -> Result<Succeeded, St
     let mut succeeded = match message.op.as_str() {
         "image.generate" => generate::run(&job),
         "image.detect" => detect::run(&job),
+        "image.edit" => edit::run(&job),
+        "image.style" => edit::run_style(&job),
+        "image.upscale" => upscale::run(&job),
+        "image.remove-background" => remove_background::run(&job),
+        "image.describe" => describe::run(&job),
         "image.crop" => crop::run(&job),
         "image.resize" => resize::run(&job),
         "image.overlay" => overlay::run(&job),
@@ -49,6 +61,8 @@ pub fn run(message: &StepMessage, context: &Context<'_>) -> Result<Succeeded, St
         "image.encode" => encode::run(&job),
         "image.contact-sheet" => contact_sheet::run(&job),
         "image.info" => info::run(&job),
+        "video.generate" => video::run(&job),
+        "audio.speech" => speech::run(&job),
         "save" => return save::run(&job),
         "fail" => fail::run(&job),
         other => Err(StepError::new(ErrorClass::WorkflowError, format!("this worker does not run `{other}`"))

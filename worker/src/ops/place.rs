@@ -119,27 +119,41 @@ pub fn clear_leftovers(staging: &Path) {
 }
 
 /// A temporary file, removed when it was not renamed away.
-struct Staged {
+pub(super) struct Staged {
     path: PathBuf,
 }
 
 impl Staged {
+    /// An empty one, for a program to write to. The folder is made at need.
+    pub(super) fn empty(folder: &Path) -> std::io::Result<Staged> {
+        fs::create_dir_all(folder)?;
+        Ok(Staged::create(folder)?.0)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn write(folder: &Path, bytes: &[u8]) -> std::io::Result<Staged> {
+        let (staged, mut handle) = Staged::create(folder)?;
+        handle.write_all(bytes)?;
+        handle.sync_all()?;
+        Ok(staged)
+    }
+
+    fn create(folder: &Path) -> std::io::Result<(Staged, File)> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let (path, mut handle) = loop {
+        loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{STAGED_PREFIX}{}-{number}", std::process::id()));
             match File::options().write(true).create_new(true).open(&path) {
-                Ok(handle) => break (path, handle),
+                Ok(handle) => return Ok((Staged { path }, handle)),
                 // Left by a process of this number that died.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
-        };
-        let staged = Staged { path };
-        handle.write_all(bytes)?;
-        handle.sync_all()?;
-        Ok(staged)
+        }
     }
 }
 

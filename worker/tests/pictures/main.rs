@@ -6,6 +6,7 @@
 mod bad;
 mod formats;
 mod ops;
+mod previews;
 mod samples;
 mod saving;
 mod sheets;

@@ -7,6 +7,7 @@ use darkroom_proto::{
 use darkroom_worker::Routes;
 use darkroom_worker::media::{DecodeHint, Limits, Picture, decode};
 use darkroom_worker::ops::{self, Context, Files, NewFile, PixelCache};
+use darkroom_worker::program::Programs;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -48,7 +49,13 @@ impl Files for MemoryFiles {
 
     fn store(&self, file: NewFile) -> Result<Artifact, StepError> {
         let artifact = self.add(&file.name, &file.bytes);
-        Ok(Artifact { media_type: file.media_type.into(), width: file.width, height: file.height, ..artifact })
+        Ok(Artifact {
+            media_type: file.media_type.into(),
+            width: file.width,
+            height: file.height,
+            duration: file.duration,
+            ..artifact
+        })
     }
 }
 
@@ -56,6 +63,7 @@ pub(crate) struct Worker {
     pub(crate) files: MemoryFiles,
     pub(crate) cache: PixelCache,
     pub(crate) staging: tempfile::TempDir,
+    pub(crate) programs: Programs,
 }
 
 impl Default for Worker {
@@ -64,6 +72,7 @@ impl Default for Worker {
             files: MemoryFiles::default(),
             cache: PixelCache::new(64 << 20),
             staging: tempfile::tempdir().unwrap(),
+            programs: Programs::installed(),
         }
     }
 }
@@ -77,6 +86,7 @@ impl Worker {
             focus: |_| (1.0, 1.0),
             staging: self.staging.path(),
             routes: Routes { has_provider_key: false },
+            programs: &self.programs,
         }
     }
 

@@ -5,6 +5,7 @@ use super::workflow::{WEB_READY, compiled, pipeline, spec};
 use crate::embedded::{Embedded, Heard};
 use crate::failure::Failure;
 use crate::given;
+use crate::links::Links;
 use crate::usage::Usage;
 use crate::workflow_file::WorkflowFile;
 use darkroom_coordinator::Submission;
@@ -113,7 +114,7 @@ pub(super) async fn media(engine: &Embedded, dir: &Path, repeat: u32, scratch: &
     let mut images = Vec::new();
     for _ in 0..repeat {
         let assignment = format!("images={pattern}").parse().map_err(Failure::usage)?;
-        let taken = given::take_in(&file.plan, &[assignment], scratch, &engine.artifacts)?;
+        let taken = given::take_in(&file.plan, &[assignment], scratch, &engine.artifacts, &Links::default()).await?;
         let list = taken.get("images").and_then(|list| list.as_array()).cloned().unwrap_or_default();
         images.extend(list);
     }

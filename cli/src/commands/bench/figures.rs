@@ -68,6 +68,29 @@ pub(super) struct Figures {
     /// A step of a single run, in durable commits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step_per_commit: Option<f64>,
+    /// `waiting`: how long it takes at best, which is as long as the provider takes for one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ideal_s: Option<f64>,
+    /// The wall time, in ideal ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ratio: Option<f64>,
+    /// How often the provider was asked about a job, the question for its result included: on average, and at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) polls_per_job: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) polls_max: Option<u32>,
+    /// How many jobs the provider charged: one for each step, or something was paid twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) charges: Option<u64>,
+    /// Other runs that went on beside the jobs, and how long they took; `idle` is the same with nothing else to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beside_runs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beside_idle_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beside_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beside_p99_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pictures: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +102,8 @@ pub(super) struct Figures {
 impl Figures {
     /// Whether all that was to be done was done.
     pub(super) fn is_good(&self) -> bool {
-        self.failed == 0 && self.completed == self.runs && self.verified != Some(false)
+        let paid_once = self.charges.is_none_or(|charges| charges == self.steps);
+        self.failed == 0 && self.completed == self.runs && self.verified != Some(false) && paid_once
     }
 }
 
@@ -184,6 +208,13 @@ mod tests {
         assert_eq!(percentile_of_whole(&[1, 1, 2, 2], 0.5), 1.5);
         assert_eq!(percentile_of_whole(&[1, 2, 2, 2], 0.5), 1.5 + 1.0 / 3.0);
         assert_eq!(percentile_of_whole(&[], 0.5), 0.0);
+    }
+
+    #[test]
+    fn a_job_that_was_paid_twice_is_not_good() {
+        let figures = |charges| Figures { steps: 2, charges: Some(charges), ..Figures::default() };
+        assert!(figures(2).is_good());
+        assert!(!figures(3).is_good());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) async fn fanout(ground: &Ground, items: u32, step_time: Duration) -> 
 }
 
 /// A workflow that no other benchmark uses: the runs of one namespace can be told apart by it.
-fn own_name(bench: &str) -> String {
+pub(super) fn own_name(bench: &str) -> String {
     format!("{bench}-{}", &uuid::Uuid::new_v4().simple().to_string()[..8])
 }
 
@@ -83,14 +83,15 @@ async fn measured(
     Ok((done, figures))
 }
 
-fn usage(figures: &mut Figures, before: &super::usage_of::Used, after: &super::usage_of::Used) {
+/// What everybody used in between.
+pub(super) fn usage(figures: &mut Figures, before: &super::usage_of::Used, after: &super::usage_of::Used) {
     figures.cpu_s = after.cpu_s_since(before);
     figures.peak_rss_mb = after.peak_rss_mb();
     figures.cpu_ms_per_step = Some(figures.cpu_s.values().sum::<f64>() * 1_000.0 / figures.steps.max(1) as f64);
 }
 
 /// Keeps the definition, and waits until everybody has done something.
-async fn prepare(ground: &Ground, file: &WorkflowFile) -> Result<(), Failure> {
+pub(super) async fn prepare(ground: &Ground, file: &WorkflowFile) -> Result<(), Failure> {
     let (fleet, desk) = (&ground.fleet, ground.fleet.desk());
     let warm = compiled("warm-up", &pipeline(&own_name("warm-up"), 1, Duration(0)))?;
     warm_up(fleet, &warm).await?;

@@ -1,7 +1,7 @@
 //! The fleet that a benchmark runs on: one of its own, removed afterwards, or the one that is there.
 
 use super::folder::Folder;
-use super::roles::{Numbers, Roles, Surroundings};
+use super::roles::{Numbers, Roles, Surroundings, Wants};
 use super::usage_of::Cast;
 use crate::failure::{EXIT_INTERRUPTED, Failure};
 use crate::fleet::Fleet;
@@ -38,6 +38,16 @@ pub(super) struct Ground {
 impl Ground {
     /// Finds the fleet, or makes one and waits until it is at work.
     pub(super) async fn open(settings: &Settings, place: &FleetPlace, choice: &Choice) -> Result<Ground, Failure> {
+        Ground::open_for(settings, place, choice, Wants::default()).await
+    }
+
+    /// The same, with roles that get more than others.
+    pub(super) async fn open_for(
+        settings: &Settings,
+        place: &FleetPlace,
+        choice: &Choice,
+        wants: Wants,
+    ) -> Result<Ground, Failure> {
         let folder = Folder::new()?;
         if choice.attach {
             let fleet = Fleet::open(place, state_folder::artifacts(settings)?).await?;
@@ -48,7 +58,7 @@ impl Ground {
             _ => state_folder::artifacts(settings)?,
         };
         let place = FleetPlace { namespace: own_namespace(), ..place.clone() };
-        let around = Surroundings { namespace: place.namespace.clone(), artifacts: artifacts.root_url() };
+        let around = Surroundings { namespace: place.namespace.clone(), artifacts: artifacts.root_url(), wants };
         let fleet = Fleet::of_command(&place, artifacts);
         let mut ground = Ground { fleet, place, roles: None, is_own: true, folder };
         match ground.begin(&choice.numbers, &around).await {

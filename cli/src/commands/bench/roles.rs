@@ -39,6 +39,22 @@ pub(super) struct Numbers {
 pub(super) struct Surroundings {
     pub(super) namespace: String,
     pub(super) artifacts: String,
+    pub(super) wants: Wants,
+}
+
+/// What a benchmark wants of its roles beside what all of them get.
+#[derive(Debug, Clone)]
+pub(super) struct Wants {
+    /// The pools that workers serve.
+    pub(super) pools: &'static str,
+    /// More variables; those without a value are taken away.
+    pub(super) variables: Vec<(&'static str, Option<String>)>,
+}
+
+impl Default for Wants {
+    fn default() -> Wants {
+        Wants { pools: "image", variables: Vec::new() }
+    }
 }
 
 /// Roles that were started here.
@@ -72,7 +88,7 @@ impl Roles {
         }
         let slots = numbers.slots.map(|slots| slots.to_string());
         for number in 1..=numbers.workers {
-            let mut arguments = vec!["--pools", "image"];
+            let mut arguments = vec!["--pools", around.wants.pools];
             arguments.extend(slots.as_deref().into_iter().flat_map(|slots| ["--slots", slots]));
             roles.add("worker", number, &arguments, folder, around)?;
         }
@@ -90,7 +106,14 @@ impl Roles {
         let failed = |error: std::io::Error| Failure::other(format!("a {role} can't be started: {error}"));
         let log = folder.0.join(format!("{role}-{number}.log"));
         let errors = std::fs::File::create(&log).map_err(failed)?;
-        let child = Command::new(std::env::current_exe().map_err(failed)?)
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        for (name, value) in &around.wants.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let child = command
             .arg(role)
             .args(["--metrics-listen", "127.0.0.1:0", "--log-format", "text"])
             .args(arguments)

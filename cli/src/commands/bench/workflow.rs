@@ -56,6 +56,14 @@ pub(super) fn fan_out_and_in(name: &str, step_time: Duration) -> String {
     text
 }
 
+/// Films that a provider makes, all at once, each from words of its own.
+pub(super) fn films(name: &str, model: &str) -> String {
+    format!(
+        "workflow: {name}\ninputs:\n  items: {{ type: json }}\nsteps:\n  - id: each\n    for-each: inputs.items\n    \
+         uses: video.generate\n    with: {{ model: {model}, prompt: \"film ${{{{ item }}}}\" }}\n"
+    )
+}
+
 /// What a run of it is given.
 pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
     Spec {

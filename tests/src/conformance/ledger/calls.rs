@@ -202,15 +202,13 @@ pub async fn a_run_costs_no_more_than_its_budget(subject: impl Subject) {
 pub async fn of_many_who_claim_and_intend_at_once_one_is_granted(subject: impl Subject) {
     let store = subject.store();
     let (_, id) = with_run(&store).await;
-    let tasks: Vec<_> = (0..100)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move { store.intent(&claimed(&store, id, "edit").await).await.unwrap() })
-        })
-        .collect();
+    let answers = at_once(100, |_| {
+        let store = store.clone();
+        async move { store.intent(&claimed(&store, id, "edit").await).await.unwrap() }
+    });
     let mut calls = Vec::new();
-    for task in tasks {
-        match task.await.unwrap() {
+    for answer in answers.await {
+        match answer {
             Intended::Granted(call) => calls.push(call),
             Intended::Open(_) | Intended::Refused(Refusal::Stale) => {}
             other => panic!("{other:?}"),
@@ -222,49 +220,11 @@ pub async fn of_many_who_claim_and_intend_at_once_one_is_granted(subject: impl S
 
 /// Workers claim, intend, and say what happened, each at its own pace: of each step, one call at most is not closed.
 pub async fn no_order_of_events_gives_two_open_calls(subject: impl Subject) {
-    const STEPS: [&str; 3] = ["a", "b", "c"];
     const SEEDS: std::ops::Range<u64> = 1..4;
     let store = subject.store();
     let (_, id) = with_run(&store).await;
     for seed in SEEDS {
-        let workers: Vec<_> = (0..8)
-            .map(|worker| {
-                let (store, mut random) = (store.clone(), Random(seed * 1_000 + worker));
-                tokio::spawn(async move {
-                    let mut held: Option<Intent> = None;
-                    let mut granted = Vec::new();
-                    for _ in 0..30 {
-                        let step = STEPS[random.below(3)];
-                        match (random.below(4), &held) {
-                            // Whoever works on a claim may go on with it long after others have claimed.
-                            (0 | 1, _) | (_, None) => held = Some(claimed(&store, id, step).await),
-                            (2, Some(intent)) => {
-                                if let Intended::Granted(call) = store.intent(intent).await.unwrap() {
-                                    granted.push(call.id);
-                                }
-                            }
-                            (_, Some(intent)) => {
-                                let calls = store.calls(id).await.unwrap();
-                                let of_step = calls.iter().filter(|call| call.step == intent.step);
-                                if let Some(call) = of_step.max_by_key(|call| call.number) {
-                                    store.note(id, &call.id, &random.fact()).await.unwrap();
-                                }
-                            }
-                        }
-                        let calls = store.calls(id).await.unwrap();
-                        for step in STEPS.map(StepPath::top) {
-                            let open: Vec<_> =
-                                calls.iter().filter(|call| call.step == step && !call.state.is_closed()).collect();
-                            assert!(open.len() <= 1, "seed {seed}: {open:?}");
-                        }
-                    }
-                    granted
-                })
-            })
-            .collect();
-        for worker in workers {
-            worker.await.unwrap();
-        }
+        at_once(8, |worker| work(store.clone(), id, Random(seed * 1_000 + u64::from(worker)))).await;
     }
     let calls = store.calls(id).await.unwrap();
     for step in STEPS.map(StepPath::top) {
@@ -274,6 +234,34 @@ pub async fn no_order_of_events_gives_two_open_calls(subject: impl Subject) {
         let newest = calls.iter().filter(|call| call.step == step).max_by_key(|call| call.number);
         let others = calls.iter().filter(|call| call.step == step && Some(*call) != newest);
         assert!(others.into_iter().all(|call| call.state.is_closed()), "{calls:?}");
+    }
+}
+
+/// The steps that workers fight for.
+const STEPS: [&str; 3] = ["a", "b", "c"];
+
+/// Claims, intends and tells facts in an order of its own, and looks at what the ledger says each time.
+async fn work<S: Store + Ledger>(store: S, id: RunId, mut random: Random) {
+    let seed = random.0;
+    let mut held: Option<Intent> = None;
+    for _ in 0..30 {
+        match (random.below(4), &held) {
+            // Whoever works on a claim may go on with it long after others have claimed.
+            (0 | 1, _) | (_, None) => held = Some(claimed(&store, id, STEPS[random.below(3)]).await),
+            (2, Some(intent)) => drop(store.intent(intent).await.unwrap()),
+            (_, Some(intent)) => {
+                let calls = store.calls(id).await.unwrap();
+                let of_step = calls.iter().filter(|call| call.step == intent.step);
+                if let Some(call) = of_step.max_by_key(|call| call.number) {
+                    store.note(id, &call.id, &random.fact()).await.unwrap();
+                }
+            }
+        }
+        let calls = store.calls(id).await.unwrap();
+        for step in STEPS.map(StepPath::top) {
+            let open: Vec<_> = calls.iter().filter(|call| call.step == step && !call.state.is_closed()).collect();
+            assert!(open.len() <= 1, "seed {seed}: {open:?}");
+        }
     }
 }
 
@@ -294,6 +282,23 @@ pub async fn calls_come_in_the_order_in_which_they_were_written_down(subject: im
         .await;
     }
     assert_eq!(store.calls(id).await.unwrap(), want);
+}
+
+/// However many the run has, and however many the step had before.
+pub async fn a_step_has_its_own_calls_only(subject: impl Subject) {
+    let store = subject.store();
+    let (_, id) = with_run(&store).await;
+    let mut want: Vec<Call> = Vec::new();
+    for _ in 0..7 {
+        assert_eq!(store.calls_of(id, &StepPath::top("a"), 1).await.unwrap(), want);
+        for step in ["b", "a"] {
+            let call = granted(&store, &claimed(&store, id, step).await).await;
+            let call = note(&store, id, &call, Fact::Rejected { error: error() }).await;
+            want.extend((step == "a").then_some(call));
+        }
+    }
+    assert_eq!(store.calls_of(id, &StepPath::top("a"), 1).await.unwrap(), want);
+    assert_eq!(store.calls_of(id, &StepPath::top("a"), 9).await.unwrap(), []);
 }
 
 /// A source of numbers that is the same each time.

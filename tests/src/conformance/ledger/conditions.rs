@@ -53,16 +53,11 @@ pub async fn a_circuit_opens_and_one_caller_may_try_it(subject: impl Subject) {
     for seconds in [60, 120] {
         assert!(!store.probe("fal", ROUTE, HOLD).await.unwrap());
         subject.pass(Duration::from_secs(seconds / 2));
-        let tasks: Vec<_> = (0..10)
-            .map(|_| {
-                let store = store.clone();
-                tokio::spawn(async move { store.probe("fal", ROUTE, HOLD).await.unwrap() })
-            })
-            .collect();
-        let mut tries = 0;
-        for task in tasks {
-            tries += u32::from(task.await.unwrap());
-        }
+        let tries = at_once(10, |_| {
+            let store = store.clone();
+            async move { store.probe("fal", ROUTE, HOLD).await.unwrap() }
+        });
+        let tries = tries.await.into_iter().filter(|&may_try| may_try).count();
         assert_eq!(tries, 1);
         assert!(!store.probe("fal", ROUTE, HOLD).await.unwrap());
         let seen = saw(&store, ROUTE, &Sighting::Failure).await;
@@ -105,15 +100,11 @@ pub async fn a_bad_key_is_believed_for_longer_each_time(subject: impl Subject) {
 /// None gets lost because somebody else saw something in between.
 pub async fn sightings_that_come_at_once_are_all_counted(subject: impl Subject) {
     let store = subject.store();
-    let tasks: Vec<_> = (0..18)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move { saw(&store, ROUTE, &Sighting::Failure).await })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    at_once(18, |_| {
+        let store = store.clone();
+        async move { saw(&store, ROUTE, &Sighting::Failure).await }
+    })
+    .await;
     let known = store.conditions("fal").await.unwrap();
     assert_eq!((known[0].seen, known[0].recent), (18, (1 << 18) - 1));
 }

@@ -88,21 +88,17 @@ pub async fn facts_that_are_told_at_once_are_all_kept(subject: impl Subject) {
     let store = subject.store();
     let (_, id) = with_run(&store).await;
     let call = granted(&store, &claimed(&store, id, "edit").await).await;
-    let tasks: Vec<_> = (0..20u64)
-        .map(|number| {
-            let (store, call) = (store.clone(), call.clone());
-            tokio::spawn(async move {
-                let fact = match number % 2 {
-                    0 => Fact::Settled { cost: Money(number) },
-                    _ => submitted(&number.to_string()),
-                };
-                note(&store, id, &call, fact).await
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    at_once(20, |number| {
+        let (store, call) = (store.clone(), call.clone());
+        async move {
+            let fact = match number % 2 {
+                0 => Fact::Settled { cost: Money(number.into()) },
+                _ => submitted(&number.to_string()),
+            };
+            note(&store, id, &call, fact).await
+        }
+    })
+    .await;
     let calls = store.calls(id).await.unwrap();
     assert_eq!((calls[0].state, calls[0].cost), (CallState::Settled, Money(18)));
     assert!(calls[0].handle.is_some() && calls[0].second_handle.is_some() && calls[0].possible_duplicate);
@@ -122,15 +118,13 @@ pub async fn a_turn_is_taken_once(subject: impl Subject) {
     assert_eq!(store.turn(id, &call.id, 1, at).await.unwrap(), Turn::Passed);
     note(&store, id, &call, submitted("a")).await;
     for turn in [1, 2, 7] {
-        let tasks: Vec<_> = (0..10)
-            .map(|_| {
-                let (store, call) = (store.clone(), call.id.clone());
-                tokio::spawn(async move { store.turn(id, &call, turn, at).await.unwrap() })
-            })
-            .collect();
+        let answers = at_once(10, |_| {
+            let (store, call) = (store.clone(), call.id.clone());
+            async move { store.turn(id, &call, turn, at).await.unwrap() }
+        });
         let mut taken = Vec::new();
-        for task in tasks {
-            match task.await.unwrap() {
+        for answer in answers.await {
+            match answer {
                 Turn::Taken(noted) => taken.push(noted),
                 Turn::Passed => {}
                 Turn::Unknown => panic!("the call is known"),
@@ -164,6 +158,7 @@ pub async fn a_lost_call_is_put_back_and_counts(subject: impl Subject) {
         provider: "fal".into(),
         endpoint: "fal-ai/flux-pro".into(),
         key: "ab12cd34".into(),
+        worker: "w".into(),
         price: Money(40),
         at: Timestamp(1_000),
         send_by: Timestamp(2_000),
@@ -187,9 +182,12 @@ pub async fn a_lost_call_is_put_back_and_counts(subject: impl Subject) {
     // An older one that comes back later changes nothing of what the next one is called, unless it is open.
     let older = Call { id: CallId::new(id, &intent.step, 1, 1), number: 1, state: CallState::Rejected, ..lost.clone() };
     store.restore(id, &older).await.unwrap();
+    let later = Call { id: CallId::new(id, &intent.step, 1, 3), number: 3, ..older.clone() };
+    store.restore(id, &later).await.unwrap();
+    assert!(matches!(store.intent(&intent).await.unwrap(), Intended::Open(call) if call.id == lost.id));
     note(&store, id, &lost, Fact::Failed { error: error(), cost: Money::ZERO }).await;
     let next = granted(&store, &intent).await;
-    assert_eq!((next.number, next.id), (3, CallId::new(id, &intent.step, 1, 3)));
+    assert_eq!((next.number, next.id), (4, CallId::new(id, &intent.step, 1, 4)));
     // Also a run that is lost gets its calls back, for whoever follows the job.
     let unknown = run(S0, SHARDS, 9);
     store.restore(unknown, &lost).await.unwrap();

@@ -95,15 +95,13 @@ pub async fn a_call_is_booked_once_and_what_it_costs_more_is_added(subject: impl
 /// Of many, as many get money as there is money.
 pub async fn many_who_reserve_at_once_do_not_overspend(subject: impl Subject) {
     let store = subject.store();
-    let tasks: Vec<_> = (0..50)
-        .map(|number| {
-            let store = store.clone();
-            tokio::spawn(async move { reserve(&store, number, &[purse("total", 400)]).await })
-        })
-        .collect();
+    let answers = at_once(50, |number| {
+        let store = store.clone();
+        async move { reserve(&store, number, &[purse("total", 400)]).await }
+    });
     let mut reserved = 0;
-    for task in tasks {
-        match task.await.unwrap() {
+    for answer in answers.await {
+        match answer {
             Reservation::Reserved => reserved += 1,
             refused => assert_eq!(refused, short("total", 400, 400)),
         }

@@ -1,0 +1,206 @@
+//! `/hooks/…`: where providers tell that a job has ended.
+//!
+//! What they say is a hint: the job is asked about at once instead of at its next turn. Only what is signed is believed in
+//! one point, which job a call has that nobody knew of.
+
+use crate::desk::Desk;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use darkroom_backend::{Call, CallState, Fact, Lane, Ledger, Publication, Queue, Store};
+use darkroom_engine::step_message;
+use darkroom_proto::{CallId, RunId, Sha256, StepMessage, Ticket, Timestamp, model, op};
+use darkroom_provider::{Adapter, Disbelief, Incoming, News};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// How long a webhook's body may be.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+struct Hooks<S, Q> {
+    store: S,
+    queue: Q,
+    desk: Desk<S, Q>,
+}
+
+/// The routes that webhooks of providers come to.
+pub fn hooks<S: Store + Ledger, Q: Queue>(store: S, queue: Q, desk: Desk<S, Q>) -> Router {
+    let hooks = Arc::new(Hooks { store, queue, desk });
+    Router::new()
+        .route("/hooks/{provider}/{call}/{token}", post(hear::<S, Q>))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(hooks)
+}
+
+async fn hear<S: Store + Ledger, Q: Queue>(
+    State(hooks): State<Arc<Hooks<S, Q>>>,
+    Path((provider, call, token)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let heard = hooks.heard(&provider, &call, &token, &headers, &body).await;
+    let (outcome, response) = match heard {
+        Ok(Heard::Taken) => ("taken", StatusCode::OK.into_response()),
+        Ok(Heard::Nothing) => ("nothing", StatusCode::OK.into_response()),
+        Ok(Heard::Challenge(back)) => ("challenge", Bytes::from(back.to_string()).into_response()),
+        Err(Unheard::Unknown) => ("unknown", StatusCode::NOT_FOUND.into_response()),
+        Err(Unheard::Disbelieved) => ("disbelieved", StatusCode::UNAUTHORIZED.into_response()),
+        Err(Unheard::Malformed) => ("malformed", StatusCode::BAD_REQUEST.into_response()),
+        // The provider comes again.
+        Err(Unheard::Busy) => ("busy", StatusCode::SERVICE_UNAVAILABLE.into_response()),
+    };
+    let provider = darkroom_provider::find(&provider).map_or("unknown", |adapter| adapter.name());
+    metrics::counter!("darkroom_provider_webhooks_total", "provider" => provider, "outcome" => outcome).increment(1);
+    response
+}
+
+enum Heard {
+    Taken,
+    Nothing,
+    Challenge(Value),
+}
+
+enum Unheard {
+    Unknown,
+    Disbelieved,
+    Malformed,
+    Busy,
+}
+
+impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
+    async fn heard(
+        &self,
+        provider: &str,
+        call: &str,
+        token: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Heard, Unheard> {
+        let adapter = darkroom_provider::find(provider).ok_or(Unheard::Unknown)?;
+        let id: CallId = call.parse().map_err(|_| Unheard::Unknown)?;
+        let run = id.run().ok_or(Unheard::Unknown)?;
+        let secret = self.store.secret().await.map_err(|_| Unheard::Busy)?;
+        // Digests are compared, so how long that takes tells nothing of the token.
+        if Sha256::of(darkroom_provider::hook_token(&secret, call).as_bytes()) != Sha256::of(token.as_bytes()) {
+            return Err(Unheard::Unknown);
+        }
+        let now = self.store.now().await.map_err(|_| Unheard::Busy)?;
+        let (news, is_believed) = self.read(adapter, headers, body, now).await?;
+        let (job, news) = match news {
+            News::Challenge(back) => return Ok(Heard::Challenge(back)),
+            News::Other => return Ok(Heard::Nothing),
+            News::Ended { job, id } => (job, id),
+        };
+        let calls = self.store.calls(run).await.map_err(|_| Unheard::Busy)?;
+        let known = calls.into_iter().find(|known| known.id == id && known.provider == provider);
+        let Some(mut known) = known else { return Err(Unheard::Unknown) };
+        if known.state == CallState::Intent && is_believed {
+            self.tell_the_job(run, &mut known, adapter, &job, now).await?;
+        }
+        let is_wanted =
+            known.state == CallState::Submitted && known.handle.as_ref().is_some_and(|handle| is_of(handle, &job));
+        if !is_wanted {
+            return Ok(Heard::Nothing);
+        }
+        tracing::debug!(call = %known.id, news, "a webhook says that the job has ended");
+        self.ask_at_once(run, &known).await
+    }
+
+    /// Reads what came. What is signed wrongly is refused; what can't be checked here only counts as a hint.
+    async fn read(
+        &self,
+        adapter: &dyn Adapter,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(News, bool), Unheard> {
+        let headers: Vec<(String, String)> = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let trust = match adapter.traits().signed {
+            true => self.store.trust(adapter.name()).await.map_err(|_| Unheard::Busy)?,
+            false => None,
+        };
+        if adapter.traits().signed && trust.is_none() {
+            // Nobody has fetched yet what it is checked with. The provider comes again.
+            return Err(Unheard::Busy);
+        }
+        let trust = trust.unwrap_or_default();
+        let incoming = Incoming { headers: &headers, body, now, trust: &trust };
+        match adapter.webhook(&incoming) {
+            Ok(news) => Ok((news, adapter.traits().signed)),
+            Err(Disbelief::Malformed) => Err(Unheard::Malformed),
+            Err(Disbelief::Signature | Disbelief::Stale) => Err(Unheard::Disbelieved),
+        }
+    }
+
+    /// The answer to the submission was lost, and here is the job after all.
+    async fn tell_the_job(
+        &self,
+        run: RunId,
+        call: &mut Call,
+        adapter: &dyn Adapter,
+        job: &str,
+        now: Timestamp,
+    ) -> Result<(), Unheard> {
+        let Some((op, route)) = offered(call) else { return Ok(()) };
+        let Some(handle) = adapter.handle_of(op, route, job) else { return Ok(()) };
+        let fact = Fact::Submitted { handle, next_at: now };
+        if let Some(noted) = self.store.note(run, &call.id, &fact).await.map_err(|_| Unheard::Busy)? {
+            tracing::info!(call = %call.id, "a webhook told which job the call has; nothing is paid again");
+            *call = noted.call;
+        }
+        Ok(())
+    }
+
+    /// Publishes the next turn of a call now; the one that waits finds its turn taken.
+    async fn ask_at_once(&self, run: RunId, call: &Call) -> Result<Heard, Unheard> {
+        let stored = self.desk.load(run).await.map_err(|_| Unheard::Busy)?;
+        let Some(stored) = stored else { return Ok(Heard::Nothing) };
+        let Some(message) = step_message(&stored.plan, &stored.run, &call.step) else { return Ok(Heard::Nothing) };
+        if message.generation != call.generation {
+            return Ok(Heard::Nothing);
+        }
+        let pool = op::find(&message.op).map_or("api", |op| op.pool).to_owned();
+        let ticket = Ticket {
+            call: call.id.clone(),
+            turn: call.turn + 1,
+            provider: call.provider.clone(),
+            endpoint: call.endpoint.clone(),
+            key: call.key.clone(),
+            handle: call.handle.clone().unwrap_or_default(),
+            since: call.at,
+            price: call.price,
+            is_only_copy: false,
+        };
+        let message = Box::new(StepMessage { ticket: Some(Box::new(ticket)), ..message });
+        let publication = Publication::Step { pool, lane: Lane::Poll, delay: None, message };
+        self.queue.publish(vec![publication]).await.map_err(|_| Unheard::Busy)?;
+        Ok(Heard::Taken)
+    }
+}
+
+/// The op that a call was made for, and the route that it took.
+fn offered(call: &Call) -> Option<(&'static str, &'static model::Route)> {
+    for known in model::all().iter().filter(|known| is_named(known, &call.model)) {
+        let of_call = |route: &&model::Route| route.provider == call.provider && route.endpoint == call.endpoint;
+        if let Some(route) = known.routes.iter().find(of_call) {
+            return Some((&known.capability, route));
+        }
+    }
+    None
+}
+
+/// Whether a workflow that says `name` means this model.
+fn is_named(known: &model::Model, name: &str) -> bool {
+    model::find(&known.capability, name).is_some_and(|found| found.alias == known.alias)
+}
+
+/// Whether a handle is of this job.
+fn is_of(handle: &Value, job: &str) -> bool {
+    handle.get("id").and_then(Value::as_str) == Some(job)
+}

@@ -1,0 +1,85 @@
+//! The official clients of providers: installed as they are published, run against the simulator.
+
+use crate::installed;
+use darkroom_proto::Sha256;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where the scripts are.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
+
+/// Runs a script of `clients/python/` against a simulator; panics with what it said if it does not end well.
+pub fn python(script: &str, simulator: &str) {
+    let scripts = Path::new(SCRIPTS).join("python");
+    let requirements = scripts.join("requirements.txt");
+    let installed = installed::once(&named("python-clients", &[&requirements]), |folder| {
+        let venv = folder.join("venv");
+        let pip =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"];
+        let tried = installed::venv(&venv).and_then(|()| {
+            installed::run(Command::new(venv.join("bin/python3")).args(pip).arg("-r").arg(&requirements))
+        });
+        if let Err(why) = tried {
+            panic!(
+                "the official Python clients can't be installed: {why}\ninstall python3 with venv and pip (Debian: apt-get \
+                 install python3-venv python3-pip); packages come from the index that pip is set to"
+            );
+        }
+    });
+    let mut command = Command::new(installed.join("venv/bin/python3"));
+    run(command.arg("-B").arg(scripts.join(script)), script, simulator);
+}
+
+/// Runs a script of `clients/js/` against a simulator; panics with what it said if it does not end well.
+pub fn node(script: &str, simulator: &str) {
+    let scripts = Path::new(SCRIPTS).join("js");
+    let lists = ["package.json", "package-lock.json"].map(|name| scripts.join(name));
+    let installed = installed::once(&named("js-clients", &[&lists[0], &lists[1]]), |folder| {
+        for list in &lists {
+            fs::copy(list, folder.join(list.file_name().unwrap())).unwrap();
+        }
+        // Nothing that a package brings is run while it is installed.
+        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+        if let Err(why) = installed::run(Command::new("npm").args(arguments).current_dir(folder)) {
+            panic!(
+                "the official JavaScript clients can't be installed: {why}\ninstall node, 18 or later, and npm (Debian: \
+                 apt-get install nodejs npm); packages come from the registry that npm is set to"
+            );
+        }
+    });
+    // Modules are looked for beside and above a script.
+    let beside = tempfile::tempdir_in(&installed).unwrap();
+    for entry in fs::read_dir(&scripts).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "mjs") {
+            fs::copy(&path, beside.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    run(Command::new("node").arg("--no-warnings").arg(beside.path().join(script)), script, simulator);
+}
+
+/// A name that other lists do not have.
+fn named(what: &str, lists: &[&PathBuf]) -> String {
+    let lists: Vec<u8> = lists.iter().flat_map(|list| fs::read(list).unwrap()).collect();
+    format!("{what}-{}", Sha256::of(&lists).short(16))
+}
+
+fn run(command: &mut Command, script: &str, simulator: &str) {
+    // Of what is set here, nothing may send a client anywhere else.
+    let variables = ["FAL_", "REPLICATE_", "OPENAI_", "GOOGLE_", "GEMINI_"];
+    for (name, _) in std::env::vars() {
+        if variables.iter().any(|prefix| name.starts_with(prefix)) || name.to_ascii_lowercase().ends_with("_proxy") {
+            command.env_remove(name);
+        }
+    }
+    let output = command.env("SIMULATOR", simulator).stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+    assert!(
+        output.status.success(),
+        "{script}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
