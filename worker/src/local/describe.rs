@@ -83,7 +83,7 @@ fn name([l, a, b]: [f32; 3]) -> &'static str {
         };
     }
     match b.atan2(a).to_degrees().rem_euclid(360.0) {
-        hue @ (20.0..75.0) if l < 50.0 => {
+        hue @ (20.0..75.0) if l < 50.0 && a.hypot(b) < 50.0 => {
             if l < 30.0 || hue > 35.0 {
                 "brown"
             } else {

@@ -147,7 +147,7 @@ impl Look {
             return Look {
                 shade: Ink::hsl(hue, 0.6, 0.16),
                 light: Ink::hsl(hue + dice.between(120.0, 200.0), 0.7, 0.75),
-                tint: 0.4,
+                tint: 0.62,
                 saturation: dice.between(0.8, 1.4),
                 contrast: dice.between(1.0, 1.2),
                 brightness: lift,

@@ -144,7 +144,7 @@ impl Film {
 fn film_size(picture: Size) -> Size {
     let longer = picture.width.max(picture.height).max(1);
     let scale = f64::from(longer.clamp(SIDE_MIN * 4, SIDE_MAX)) / f64::from(longer);
-    let side = |side: u32| ((f64::from(side) * scale / 2.0).round() as u32 * 2).clamp(SIDE_MIN, SIDE_MAX);
+    let side = |side: u32| ((f64::from(side) * scale / 2.0 + 1e-6).floor() as u32 * 2).clamp(SIDE_MIN, SIDE_MAX);
     Size { width: side(picture.width), height: side(picture.height) }
 }
 
