@@ -411,6 +411,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// The calls of a run, in the order in which they were written down.
     fn calls(&self, run: RunId) -> impl Future<Output = Result<Vec<Call>, StoreError>> + Send;
 
+    /// One call of a run, if there is one of this id.
+    fn call(&self, run: RunId, id: &CallId) -> impl Future<Output = Result<Option<Call>, StoreError>> + Send;
+
     /// The calls of a step in a generation, the first one first. Costs the same however many calls the run has.
     fn calls_of(
         &self,

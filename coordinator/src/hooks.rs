@@ -3,7 +3,7 @@
 //! What they say is a hint: the job is asked about at once instead of at its next turn. Only what is signed is believed in
 //! one point, which job a call has that nobody knew of.
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Stored};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -16,19 +16,30 @@ use darkroom_proto::{CallId, RunId, Sha256, StepMessage, Ticket, Timestamp, mode
 use darkroom_provider::{Adapter, Disbelief, Incoming, News};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// How long a webhook's body may be.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// How long a run that was read is good enough to make a message of: the jobs of a fan-out end together, and each of them
+/// would read all of it.
+const READ_KEPT: Duration = Duration::from_millis(500);
+
+/// How many runs are kept so long.
+const READ_MAX: usize = 8;
 
 struct Hooks<S, Q> {
     store: S,
     queue: Q,
     desk: Desk<S, Q>,
+    /// The runs that were read last.
+    read: Mutex<Vec<(RunId, Instant, Arc<Stored>)>>,
 }
 
 /// The routes that webhooks of providers come to.
 pub fn hooks<S: Store + Ledger, Q: Queue>(store: S, queue: Q, desk: Desk<S, Q>) -> Router {
-    let hooks = Arc::new(Hooks { store, queue, desk });
+    let hooks = Arc::new(Hooks { store, queue, desk, read: Mutex::default() });
     Router::new()
         .route("/hooks/{provider}/{call}/{token}", post(hear::<S, Q>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -94,9 +105,8 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
             News::Other => return Ok(Heard::Nothing),
             News::Ended { job, id } => (job, id),
         };
-        let calls = self.store.calls(run).await.map_err(|_| Unheard::Busy)?;
-        let known = calls.into_iter().find(|known| known.id == id && known.provider == provider);
-        let Some(mut known) = known else { return Err(Unheard::Unknown) };
+        let known = self.store.call(run, &id).await.map_err(|_| Unheard::Busy)?;
+        let Some(mut known) = known.filter(|known| known.provider == provider) else { return Err(Unheard::Unknown) };
         if known.state == CallState::Intent && is_believed {
             self.tell_the_job(run, &mut known, adapter, &job, now).await?;
         }
@@ -159,12 +169,12 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
 
     /// Publishes the next turn of a call now; the one that waits finds its turn taken.
     async fn ask_at_once(&self, run: RunId, call: &Call) -> Result<Heard, Unheard> {
-        let stored = self.desk.load(run).await.map_err(|_| Unheard::Busy)?;
-        let Some(stored) = stored else { return Ok(Heard::Nothing) };
-        let Some(message) = step_message(&stored.plan, &stored.run, &call.step) else { return Ok(Heard::Nothing) };
-        if message.generation != call.generation {
-            return Ok(Heard::Nothing);
-        }
+        let message = match self.message(run, call, READ_KEPT).await? {
+            Some(message) if message.attempt == call.attempt => Some(message),
+            // What was read may be too old.
+            _ => self.message(run, call, Duration::ZERO).await?,
+        };
+        let Some(message) = message else { return Ok(Heard::Nothing) };
         let pool = op::find(&message.op).map_or("api", |op| op.pool).to_owned();
         let ticket = Ticket {
             call: call.id.clone(),
@@ -181,6 +191,29 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         let publication = Publication::Step { pool, lane: Lane::Poll, delay: None, message };
         self.queue.publish(vec![publication]).await.map_err(|_| Unheard::Busy)?;
         Ok(Heard::Taken)
+    }
+
+    /// The message of the step that a call is for, by what was read of its run so long ago at most.
+    async fn message(&self, run: RunId, call: &Call, kept: Duration) -> Result<Option<StepMessage>, Unheard> {
+        let stored = {
+            // One reads, and the others of the same run wait for it.
+            let mut read = self.read.lock().await;
+            read.retain(|(of, at, _)| at.elapsed() < READ_KEPT && (*of != run || at.elapsed() < kept));
+            match read.iter().find(|(of, ..)| *of == run) {
+                Some((.., stored)) => stored.clone(),
+                None => {
+                    let stored = self.desk.load(run).await.map_err(|_| Unheard::Busy)?;
+                    let Some(stored) = stored.map(Arc::new) else { return Ok(None) };
+                    if read.len() == READ_MAX {
+                        read.remove(0);
+                    }
+                    read.push((run, Instant::now(), stored.clone()));
+                    stored
+                }
+            }
+        };
+        let message = step_message(&stored.plan, &stored.run, &call.step);
+        Ok(message.filter(|message| message.generation == call.generation))
     }
 }
 

@@ -145,6 +145,11 @@ impl StateFile {
         Ok(calls)
     }
 
+    pub(super) fn call(&self, run: RunId, id: &CallId) -> Result<Option<Call>, StoreError> {
+        let stored = self.read()?.open_table(tables::CALLS).map_err(failed)?;
+        Ok(kept(&stored, run, id)?.map(|kept| kept.call))
+    }
+
     pub(super) fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
         let stored = self.read()?.open_table(tables::CALLS).map_err(failed)?;
         let last = newest(&stored, run, &format!("{step}@{generation}"))?.map_or(0, |newest| newest.number);

@@ -43,6 +43,11 @@ impl Ledger for EmbeddedStore {
         self.blocking(move |file| file.calls(run)).await
     }
 
+    async fn call(&self, run: RunId, id: &CallId) -> Result<Option<Call>, StoreError> {
+        let id = id.clone();
+        self.blocking(move |file| file.call(run, &id)).await
+    }
+
     async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
         let step = step.clone();
         self.blocking(move |file| file.calls_of(run, &step, generation)).await

@@ -118,6 +118,13 @@ impl Inner {
         Ok(calls)
     }
 
+    pub(super) async fn call(&self, run: RunId, id: &CallId) -> Result<Option<Call>, StoreError> {
+        let mut get = cmd("HGET");
+        get.arg(self.keys.calls(run)).arg(id.as_str());
+        let stored: Option<Vec<u8>> = self.lane(self.keys.shard_of(run)).send("a call", &get).await?;
+        stored.map(|stored| Ok(Kept::decode(&stored)?.call)).transpose()
+    }
+
     pub(super) async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
         let mut get = cmd("HMGET");
         get.arg(self.keys.calls(run)).arg(format!("@{}", place(step, generation)));

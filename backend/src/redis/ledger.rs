@@ -37,6 +37,10 @@ impl Ledger for RedisStore {
         self.inner.calls(run).await
     }
 
+    async fn call(&self, run: RunId, id: &CallId) -> Result<Option<Call>, StoreError> {
+        self.inner.call(run, id).await
+    }
+
     async fn calls_of(&self, run: RunId, step: &StepPath, generation: u32) -> Result<Vec<Call>, StoreError> {
         self.inner.calls_of(run, step, generation).await
     }

@@ -4,6 +4,7 @@
 
 mod bad_pictures;
 mod batch;
+mod bench;
 mod bucket;
 mod cancelling;
 mod failing;

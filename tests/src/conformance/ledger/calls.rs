@@ -299,6 +299,8 @@ pub async fn a_step_has_its_own_calls_only(subject: impl Subject) {
     }
     assert_eq!(store.calls_of(id, &StepPath::top("a"), 1).await.unwrap(), want);
     assert_eq!(store.calls_of(id, &StepPath::top("a"), 9).await.unwrap(), []);
+    assert_eq!(store.call(id, &want[5].id).await.unwrap().as_ref(), Some(&want[5]));
+    assert_eq!(store.call(id, &CallId::new(id, &StepPath::top("a"), 1, 8)).await.unwrap(), None);
 }
 
 /// A source of numbers that is the same each time.
