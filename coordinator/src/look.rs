@@ -17,7 +17,7 @@ const DUE_MAX: usize = 256;
 const OVERTAKING: Duration = Duration(2_000);
 
 /// How much later than it was expected the next poll of a job may come, before it counts as lost.
-const POLL_LATE_MAX: Duration = Duration::from_secs(30);
+const POLL_LATE_MAX: Duration = Duration::from_secs(15);
 
 /// How many runs a list gives at once.
 const LISTED_MAX: usize = 1_000;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_looked_after_until_its_next_poll_is_30_seconds_late() {
+    fn a_job_is_looked_after_until_its_next_poll_is_long_late() {
         let late = NOW.0 - POLL_LATE_MAX.0;
         let cases = [
             ("no call", vec![], false),

@@ -57,7 +57,7 @@ impl std::str::FromStr for Money {
         let text = text.trim();
         let number = text.strip_prefix('$').or_else(|| text.strip_suffix("USD")).unwrap_or(text).trim();
         let usd: f64 = number.parse().map_err(|_| ParseMoneyError)?;
-        (usd >= 0.0 && usd <= 1e6).then(|| Money::from_usd(usd)).ok_or(ParseMoneyError)
+        (0.0..=1e6).contains(&usd).then(|| Money::from_usd(usd)).ok_or(ParseMoneyError)
     }
 }
 

@@ -117,7 +117,7 @@ impl<S: Store + Ledger> Caller<S> {
     /// step's error as long as nothing is sent; afterwards the ledger has the call, and the message comes again.
     pub(crate) async fn handle(&self, message: &StepMessage, redelivered: bool) -> Handled {
         let handled = match &message.ticket {
-            Some(ticket) => self.follow(message, ticket).await,
+            Some(ticket) => self.follow(message, ticket, redelivered).await,
             None => self.begin(message, redelivered).await,
         };
         handled.unwrap_or_else(|stuck| Handled::failed(stuck, StepCost::default()))

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let recheck_every = stage.settings.recheck_every()?;
     let play = stage.play(pools, Slots::default(), move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
-        let listening = listen_for.clone();
+        let listening = listen_for;
         Ok(async move {
             let mut hooks = JoinSet::new();
             if let Some(address) = listening {

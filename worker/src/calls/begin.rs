@@ -28,6 +28,7 @@ const RESERVED_FOR: Duration = Duration::from_secs(3_600);
 const HELD_BEYOND: Duration = Duration::from_secs(120);
 
 /// What came of an attempt to call somebody.
+#[expect(clippy::large_enum_variant, reason = "it is handed on at once, never kept")]
 enum Tried {
     Handled(Handled),
     /// It cost nothing and came to nothing; somebody else may be called.
@@ -99,7 +100,12 @@ impl<S: Store + Ledger> Caller<S> {
     }
 
     /// Goes on with a call that is open or settled. `None`: it is closed now, and another may be made.
-    async fn attach(&self, message: &StepMessage, call: &Call, calls: &[Call]) -> Result<Option<Handled>, Stuck> {
+    pub(super) async fn attach(
+        &self,
+        message: &StepMessage,
+        call: &Call,
+        calls: &[Call],
+    ) -> Result<Option<Handled>, Stuck> {
         match call.state {
             CallState::Submitted => {
                 let poll = poll_message(message, call, call.turn + 1, Duration(0), false);

@@ -4,7 +4,7 @@ use super::{ASKED_AT, Caller, DELAY_MAX, Handled, Stuck, call_of, poll_message};
 use crate::calls::begin::over_time;
 use crate::failpoint::Moment;
 use crate::providers::Account;
-use darkroom_backend::{Call, Fact, Ledger, Noted, Store, Turn};
+use darkroom_backend::{Call, CallState, Fact, Ledger, Noted, Store, Turn};
 use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepError, StepMessage, Ticket, Timestamp};
 use darkroom_provider::{Access, Failure, Polled, Product};
 use serde_json::Value;
@@ -27,7 +27,12 @@ const RESCUED_WITHIN: Duration = Duration::from_secs(6 * 3_600);
 
 impl<S: Store + Ledger> Caller<S> {
     /// A poll message has come.
-    pub(super) async fn follow(&self, message: &StepMessage, ticket: &Ticket) -> Result<Handled, Stuck> {
+    pub(super) async fn follow(
+        &self,
+        message: &StepMessage,
+        ticket: &Ticket,
+        redelivered: bool,
+    ) -> Result<Handled, Stuck> {
         if ticket.is_only_copy {
             let fact = Fact::Submitted { handle: ticket.handle.clone(), next_at: self.now().await? };
             self.insist(|| self.store.note(message.run, &ticket.call, &fact)).await?;
@@ -42,6 +47,15 @@ impl<S: Store + Ledger> Caller<S> {
             let call = call_of(message, ticket);
             self.insist(|| self.store.restore(message.run, &call)).await?;
             taken = self.insist(|| self.store.turn(message.run, &ticket.call, ticket.turn, next_at)).await?;
+        }
+        if taken == Turn::Passed && redelivered {
+            // Whoever had this turn may have died in it. What it had come to is told by the ledger, and reported again.
+            if let Some(handled) = self.ended_before(message, ticket).await? {
+                return Ok(handled);
+            }
+            // The next turn is taken in its place. If nobody died, that one is on its way, and finds itself taken.
+            let turn = || self.store.turn(message.run, &ticket.call, ticket.turn + 1, next_at);
+            taken = self.insist(turn).await?;
         }
         let Turn::Taken(Noted { call, cancelled }) = taken else { return Ok(Handled::Dropped) };
         let Some(account) = self.providers.account(&call.provider) else {
@@ -84,6 +98,17 @@ impl<S: Store + Ledger> Caller<S> {
             Asked::Failed(failure) => self.ended_badly(message, &call, failure).await,
             Asked::Done(product) => self.done(message, &call, &account, &access, product).await,
         }
+    }
+
+    /// How the call of a ticket has ended, if it has.
+    async fn ended_before(&self, message: &StepMessage, ticket: &Ticket) -> Result<Option<Handled>, Stuck> {
+        let calls = self.calls_of(message).await?;
+        let Some(call) = calls.last().filter(|call| call.id == ticket.call) else { return Ok(None) };
+        if call.state == CallState::Settled {
+            return self.attach(message, call, &calls).await;
+        }
+        let error = call.error.clone().filter(|_| call.state.is_closed());
+        Ok(error.map(|error| Handled::failed(error, super::cost(&calls))))
     }
 
     /// The output of a job is fetched and kept; if that can't be done now, it is tried again by itself: the next turn asks
