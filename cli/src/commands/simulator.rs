@@ -12,7 +12,7 @@ use std::str::FromStr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Stand in for all providers: their wire formats under /<provider>, with faults and a record of charges
+/// Stand in for all providers: their wire formats under /PROVIDER, with faults and a record of charges
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "It costs nothing, forgets everything at its end, and must not be reachable from outside: whoever \
