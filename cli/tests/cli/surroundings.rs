@@ -118,10 +118,16 @@ fn a_setting_that_does_not_exist_is_named() {
 #[test]
 fn with_a_provider_key_nothing_falls_back_to_the_preview_and_the_key_is_never_shown() {
     let folder = Folder::new();
-    let key = [("DARKROOM__PROVIDERS__FAL__KEYS", "sesame-17")];
+    // Nobody answers there, and this step is tried once.
+    let nowhere = format!("http://127.0.0.1:{}", darkroom_tests::servers::free_port());
+    let key = [("DARKROOM__PROVIDERS__FAL__KEYS", "sesame-17"), ("DARKROOM__PROVIDERS__FAL__BASE_URL", &nowhere)];
+    folder.write(
+        "paid.yaml",
+        "workflow: paid\nsteps:\n  - {id: generate, uses: image.generate, retry: {attempts: 1}, with: {model: flux-pro, prompt: a mug}}\n",
+    );
     let product = workflow("product-photo");
-    let failed = folder.run_with(&key, &["run", &product]).expect(1).never_says(&["sesame"]);
-    failed.says(&["step 1 `generate` failed", "model_not_found", "flux-pro", "help:"]).never_says(&["stands in"]);
+    let failed = folder.run_with(&key, &["run", "paid.yaml"]).expect(1).never_says(&["sesame"]);
+    failed.says(&["step 1 `generate` failed", "network", "help:"]).never_says(&["stands in"]);
     folder.run_with(&key, &["plan", &product]).expect(0).never_says(&["sesame", "flux-pro → local"]);
     folder.run_with(&key, &["config", "show"]).expect(0).never_says(&["sesame"]);
     folder.run_with(&key, &["config", "show", "-o", "json"]).expect(0).never_says(&["sesame"]);

@@ -104,12 +104,12 @@ mod tests {
     use super::*;
 
     type Part = (f64, f64, f64, f64);
+    type Holds = fn(Part, Part) -> bool;
 
     #[test]
     fn the_words_of_a_prompt_decide_where_the_camera_goes() {
         let at = |prompt: &str, time: f64| Camera::of(prompt, "", 0, "local").part(time, (0.7, 0.4));
-        type Goes = fn(Part, Part) -> bool;
-        let cases: [(&str, Goes); 8] = [
+        let cases: [(&str, Holds); 8] = [
             ("cinematic zoom in, smooth camera movement", |from, to| from.2 == 1.0 && to.2 < 0.9),
             ("zoom out to reveal the room", |from, to| from.2 < 0.9 && to.2 == 1.0),
             ("slow pan to the left", |from, to| from.0 > to.0 + 0.1 && from.1 == to.1 && from.2 == to.2),
