@@ -172,6 +172,9 @@ impl Place for BucketPlace {
         let found: Vec<_> = self.runtime.block_on(self.raw.list(Some(&prefix)).try_collect()).unwrap();
         let mut names: Vec<String> =
             found.iter().map(|object| object.location.as_ref()[self.prefix.len() + 1..].to_owned()).collect();
+        // The server writes to such a file first. One is left for a moment when the same is put by several at once, and no
+        // store would list it.
+        names.retain(|name| !name.ends_with(".partial"));
         names.sort();
         names
     }
