@@ -12,6 +12,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 /// The same of a provider that answers with the outcome.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(305);
 
+/// How often it is looked whether the sender of a call is still there: workers say so every few seconds.
+const SENDER_LOOK: Duration = Duration::from_secs(4);
+
 /// How long a provider may take until it knows of a job that it was given.
 const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -47,7 +50,9 @@ impl<S: Store + Ledger> Caller<S> {
         let known_by = call.at.after(KNOWN_WITHIN);
         let settle_at = if call.worker == self.worker { known_by } else { answered_by.max(known_by) };
         if now < settle_at {
-            return Ok(Some(self.wait_in_doubt(message, call, settle_at, now, &calls)));
+            // Its sender may be found to be gone much earlier than its answer would be too late.
+            let look_at = if nobody_sends { settle_at } else { settle_at.min(now.after(SENDER_LOOK)) };
+            return Ok(Some(self.wait_in_doubt(message, call, look_at, now, &calls)));
         }
         if let Some(account) = &account
             && let Some(key) = Self::key_of(account, &call.key)
