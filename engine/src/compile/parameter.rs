@@ -422,7 +422,7 @@ impl<'a> Compiler<'a, '_> {
             _ => {
                 let other = model::all().iter().find(|model| model.alias == text || model.alias == alias);
                 let message = match other {
-                    Some(other) => format!("the model `{alias}` is for `{}`, not for `{capability}`", other.capability),
+                    Some(other) => format!("the model `{text}` is for `{}`, not for `{capability}`", other.capability),
                     None => format!("there is no model `{text}` for `{capability}`"),
                 };
                 (
