@@ -151,7 +151,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         let mut ready = BTreeSet::new();
         let parked = parked(&live.plan, &live.run);
         for step in parked.into_iter().filter(|step| step.at <= now || sight.relieved) {
-            for provider in providers_of(&step) {
+            for provider in providers_of(&step, now) {
                 if !sight.providers.contains_key(provider) {
                     let (keys, conditions) = (self.store.keys(provider).await?, self.store.conditions(provider).await?);
                     sight.providers.insert(provider, ProviderSight { keys, conditions });

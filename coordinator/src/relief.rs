@@ -15,11 +15,11 @@ pub(crate) struct ProviderSight {
 }
 
 /// The providers that have to be asked about before a parked step can be judged; none if time alone decides.
-pub(crate) fn providers_of(parked: &Parked) -> Vec<&'static str> {
+pub(crate) fn providers_of(parked: &Parked, now: Timestamp) -> Vec<&'static str> {
     if !waits_for_a_key(parked.class) {
         return Vec::new();
     }
-    routes_of(parked).map(|route| route.provider.as_str()).collect()
+    routes_of(parked, now).map(|route| route.provider.as_str()).collect()
 }
 
 /// Whether a parked step may be tried again. One whose time has not come yet is only tried for a key that is usable again:
@@ -28,7 +28,7 @@ pub(crate) fn is_ready(parked: &Parked, providers: &BTreeMap<&'static str, Provi
     if !waits_for_a_key(parked.class) {
         return parked.at <= now;
     }
-    routes_of(parked).any(|route| {
+    routes_of(parked, now).any(|route| {
         let sight = providers.get(route.provider.as_str());
         sight.is_some_and(|sight| sight.serves(&route.endpoint, now))
     })
@@ -39,16 +39,11 @@ fn waits_for_a_key(class: ErrorClass) -> bool {
     matches!(class, ErrorClass::QuotaExceeded | ErrorClass::InvalidKey)
 }
 
-/// The routes by which the model of a step can be had. A substitute is another model, which nobody may have agreed to.
-fn routes_of(parked: &Parked) -> impl Iterator<Item = &'static model::Route> {
-    let name = parked.model.clone().unwrap_or_default();
-    let model = model::find(parked.op, &name);
-    let only =
-        model.filter(|model| model.alias != name).and_then(|_| name.split_once('/')).map(|(only, _)| only.to_owned());
-    let routes = model.map(|model| model.routes.iter()).into_iter().flatten();
-    routes
-        .filter(|route| route.disabled.is_none() && !route.substitute)
-        .filter(move |route| only.as_ref().is_none_or(|only| route.provider == *only))
+/// The routes by which the model of a step can be had today.
+fn routes_of(parked: &Parked, now: Timestamp) -> impl Iterator<Item = &'static model::Route> {
+    let (name, today) = (parked.model.as_deref().unwrap_or_default(), now.to_string());
+    // A time begins with its day, of ten characters.
+    model::offers(parked.op, name, today.get(..10).unwrap_or_default()).into_iter()
 }
 
 impl ProviderSight {
@@ -99,7 +94,7 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_tried_when_its_time_has_come_and_not_before() {
         for class in [ErrorClass::RateLimit, ErrorClass::Timeout, ErrorClass::ServerUnavailable, ErrorClass::Network] {
-            assert!(providers_of(&parked(class, "flux-pro", 0)).is_empty());
+            assert!(providers_of(&parked(class, "flux-pro", 0), NOW).is_empty());
             assert!(is_ready(&parked(class, "flux-pro", NOW.0), &BTreeMap::new(), NOW));
             assert!(!is_ready(&parked(class, "flux-pro", NOW.0 + 1), &BTreeMap::new(), NOW));
         }
@@ -130,7 +125,7 @@ mod tests {
     #[test]
     fn a_route_that_fails_is_not_usable_and_another_one_is() {
         let step = parked(ErrorClass::InvalidKey, "flux-pro", NOW.0);
-        let providers = providers_of(&step);
+        let providers = providers_of(&step, NOW);
         assert!(providers.contains(&"fal") && providers.contains(&"replicate"), "{providers:?}");
         let model = model::find("image.generate", "flux-pro").unwrap();
         let of_fal = model.routes.iter().filter(|route| route.provider == "fal");
@@ -145,8 +140,11 @@ mod tests {
     #[test]
     fn a_step_that_names_its_provider_waits_for_that_one() {
         let step = parked(ErrorClass::QuotaExceeded, "fal/flux-pro", NOW.0);
-        assert!(providers_of(&step).iter().all(|provider| *provider == "fal"));
+        assert!(providers_of(&step, NOW).iter().all(|provider| *provider == "fal"));
         assert!(!is_ready(&step, &BTreeMap::from([("replicate", sight(&["k3"], vec![]))]), NOW));
-        assert!(is_ready(&step, &BTreeMap::from([("fal", sight(&["k1"], vec![]))]), NOW));
+        let at_fal = BTreeMap::from([("fal", sight(&["k1"], vec![]))]);
+        assert!(is_ready(&step, &at_fal, NOW));
+        let by_another_name = parked(ErrorClass::QuotaExceeded, "black-forest-labs/flux-1.1-pro", NOW.0);
+        assert!(is_ready(&by_another_name, &at_fal, NOW), "it is the same model");
     }
 }
