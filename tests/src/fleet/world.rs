@@ -45,6 +45,11 @@ impl World {
         self.ask("DELETE", "/_sim/faults", &json!({}));
     }
 
+    /// Forgets everything.
+    pub fn reset(&self) {
+        self.ask("POST", "/_sim/reset", &json!({}));
+    }
+
     /// Changes a key, as `POST /_sim/keys` takes it.
     pub fn key(&self, provider: &str, key: &str, state: &str) {
         self.ask("POST", "/_sim/keys", &json!({"provider": provider, "key": key, "state": state}));

@@ -17,6 +17,7 @@ mod kill_store;
 mod ledger;
 mod pages;
 mod paid_steps;
+mod providers;
 mod queue;
 mod rabbit;
 mod redis;
