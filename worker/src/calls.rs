@@ -43,6 +43,10 @@ const ASKED_AT_IF_TOLD: u64 = 125;
 /// The longest time until a job is asked about, in milliseconds: the ladder's last rung.
 const DELAY_MAX: u64 = 600_000;
 
+/// What to do about a provider that can't be reached.
+const CONNECT_ADVICE: &str =
+    "check that this machine reaches the provider, and its base_url if one is set; then resume the run";
+
 /// What came of a message.
 #[derive(Debug)]
 pub(crate) enum Handled {
@@ -215,7 +219,12 @@ impl<S: Store + Ledger> Caller<S> {
         request: &Request,
     ) -> Result<Response, crate::net::SendError> {
         let began = tokio::time::Instant::now();
-        let answer = self.providers.net.send(request).await;
+        let mut answer = self.providers.net.send(request).await;
+        if let Err(failed) = &mut answer
+            && failed.error.advice.is_empty()
+        {
+            CONNECT_ADVICE.clone_into(&mut failed.error.advice);
+        }
         let code = match &answer {
             Ok(response) => response.status.to_string(),
             Err(_) => "none".to_owned(),
