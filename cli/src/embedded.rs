@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const SHARDS: u16 = 1;
 
 /// The pools that this release has ops for.
-const POOLS: [&str; 3] = ["api", "image", "video"];
+const POOLS: [&str; 4] = ["api", "image", "system", "video"];
 
 /// How many calls to providers are made at once unless told otherwise.
 const CALLS: usize = 32;

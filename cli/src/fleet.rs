@@ -15,10 +15,7 @@ use std::time::Duration;
 pub(crate) const SHARDS: u16 = 16;
 
 /// The pools that this release has ops for.
-pub(crate) const POOLS: [&str; 3] = ["api", "image", "video"];
-
-/// The pools that there are queues for; those of later ops too, so that an older `setup` serves a newer worker.
-const QUEUES: [&str; 4] = ["api", "image", "system", "video"];
+pub(crate) const POOLS: [&str; 4] = ["api", "image", "system", "video"];
 
 /// How long a server may take to answer a command that a person waits for; two of them are asked at once.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -166,7 +163,7 @@ impl Fleet {
 
     /// Both servers for a command; nothing is asked of them yet.
     pub(crate) fn of_command(place: &FleetPlace, artifacts: Artifacts) -> Fleet {
-        let pools = QUEUES.map(str::to_owned).to_vec();
+        let pools = POOLS.map(str::to_owned).to_vec();
         Fleet::new(place, artifacts, pools, Slots::default(), &format!("command-{}", std::process::id()))
     }
 

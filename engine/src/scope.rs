@@ -87,6 +87,8 @@ impl RunScope<'_> {
         let Some(path) = self.path_of(node) else { return Value::Null };
         let Some(step) = self.run.step(&path) else { return Value::Null };
         match (name, &self.plan.node(node).work) {
+            // Of a request that was answered it is the answer's; in the results of a fan-out always the step's.
+            ("status", Work::Call(_)) if step.outputs.contains_key("status") => step.outputs["status"].clone(),
             ("status", _) => step.state.status().name().into(),
             ("error", _) => error_value(step),
             (_, Work::Call(_)) => step.outputs.get(name).cloned().unwrap_or_default(),

@@ -139,7 +139,7 @@ impl OpSpec {
 
     /// Whether a step of it may call a provider, and then be paid for: it may not run twice.
     pub fn calls_a_provider(&self) -> bool {
-        self.pool != "image"
+        matches!(self.pool, "api" | "video")
     }
 
     /// Whether its primary output is a file, which can be saved and flows on.
@@ -160,7 +160,7 @@ pub fn find(name: &str) -> Option<&'static OpSpec> {
 }
 
 /// Ops of the language that this release knows the names of and does not run yet.
-pub const LATER: &[&str] = &["sleep", "wait.event", "human.approve", "http.request", "notify.webhook", "value"];
+pub const LATER: &[&str] = &["sleep", "wait.event", "human.approve", "value"];
 
 /// The most pixels along one side of a picture that an op makes.
 pub const SIDE_MAX: i64 = 16_384;
@@ -186,6 +186,7 @@ const FORMATS: ParamType = ParamType::Enum(&["png", "jpeg", "webp"]);
 pub const GRAVITY: &[&str] =
     &["center", "north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west"];
 const PROMPT: ParamType = ParamType::Text { max: 32_000 };
+const URL: ParamType = ParamType::Text { max: 8_192 };
 const NEGATIVE_PROMPT: ParamSpec = optional("negative-prompt", PROMPT, "", "what it should not show");
 const SEED: ParamSpec = optional(
     "seed",
@@ -643,6 +644,54 @@ pub static OPS: &[OpSpec] = &[
         primary: "file",
         timeout: MINUTE,
         example: "uses: save\nwith:\n  path: ./output/final.png\n",
+    },
+    OpSpec {
+        name: "http.request",
+        summary: "Asks a server and gives its answer. Every attempt is sent under one `Idempotency-Key`.",
+        pool: "system",
+        params: &[
+            required("url", URL, "where to; public addresses over TLS, unless `net.allow_private` is set"),
+            optional(
+                "method",
+                ParamType::Enum(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+                "\"GET\"",
+                "the verb",
+            ),
+            optional("headers", ParamType::Any, "", "names and texts, such as `authorization`"),
+            optional("body", ParamType::Any, "", "what is sent: text as it is, anything else as JSON"),
+            optional(
+                "any-status",
+                ParamType::Boolean,
+                "false",
+                "take every answer as the outcome; not given, one that is not 2xx is a failure",
+            ),
+        ],
+        outputs: &[
+            output("status", OutputType::Number, "the status of the answer"),
+            output("headers", OutputType::Any, "its headers, names in small letters"),
+            output(
+                "body",
+                OutputType::Any,
+                "its body: a value if it is JSON, text, or a file if it is neither or over 32 KiB",
+            ),
+        ],
+        primary: "body",
+        timeout: MINUTE,
+        example: "uses: http.request\nwith:\n  url: https://api.example.com/products/7\n",
+    },
+    OpSpec {
+        name: "notify.webhook",
+        summary: "Tells a server something, as a POST. Every attempt is sent under one `Idempotency-Key`.",
+        pool: "system",
+        params: &[
+            required("url", URL, "where to; public addresses over TLS, unless `net.allow_private` is set"),
+            required("body", ParamType::Any, "what it is told, as JSON"),
+            optional("headers", ParamType::Any, "", "names and texts, such as `authorization`"),
+        ],
+        outputs: &[output("status", OutputType::Number, "the status of the answer")],
+        primary: "",
+        timeout: MINUTE,
+        example: "uses: notify.webhook\nwith:\n  url: https://hooks.example.com/ops\n  body:\n    done: true\n",
     },
     OpSpec {
         name: "noop",

@@ -14,6 +14,7 @@ mod inputs;
 mod settle;
 
 use crate::failpoint::{CallFailpoint, Moment, crash};
+use crate::net::Net;
 use crate::providers::{Account, Key, Providers};
 use crate::workbench::Workbench;
 use darkroom_backend::{Call, CallState, Condition, Ledger, Publication, Store, StoreError};
@@ -115,6 +116,11 @@ impl<S: Store + Ledger> Caller<S> {
     /// Whether this step is done by calling somebody.
     pub(crate) fn serves(&self, message: &StepMessage) -> bool {
         message.ticket.is_some() || self.providers.serves(&message.op, &message.params)
+    }
+
+    /// The HTTP client of this worker.
+    pub(crate) fn net(&self) -> &Net {
+        &self.providers.net
     }
 
     /// Deals with a message about a step: begins a call, or follows the one that is under way. A panic in it is the

@@ -5,6 +5,7 @@
 
 mod begun;
 mod calls;
+mod errand;
 mod failpoint;
 pub mod local;
 pub mod media;

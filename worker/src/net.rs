@@ -5,13 +5,16 @@
 //! files are fetched, and sends every request once.
 
 mod address;
+mod ask;
 mod body;
 mod exchange;
 mod fetch;
 mod guard;
 mod sniff;
 
+pub(crate) use ask::Ask;
 pub use fetch::{FetchError, FetchLimits, Fetched};
+pub(crate) use guard::shown;
 pub(crate) use sniff::media_type;
 
 use darkroom_proto::{ErrorClass, StepError};

@@ -1,6 +1,7 @@
 //! The loop of a worker: take a step, do it, report, ack. Nothing is kept between steps.
 
 use crate::calls::{Caller, Handled};
+use crate::errand;
 use crate::reporter::{Outgoing, Reporter};
 use crate::workbench::Workbench;
 use darkroom_backend::{Delivery, Ledger, Member, Queue, QueueError, Role, Store, Token};
@@ -350,6 +351,9 @@ impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
         if message.op == "noop" {
             return noop(message).await;
         }
+        if errand::serves(&message.op) {
+            return errand::run(self.caller.net(), &self.workbench, message).await;
+        }
         let (workbench, message, timeout) = (self.workbench.clone(), message.clone(), message.timeout);
         // However many steps wait for providers, this machine has only so many hands.
         let _hand = self.hands.clone().acquire_owned().await;
@@ -407,7 +411,7 @@ impl Drop for Busy {
     }
 }
 
-/// Whether the step does what can't be undone by doing it again: it calls a provider.
+/// Whether the step does what can't be undone by doing it again: it calls a provider, or asks somebody else's server.
 fn has_side_effects(message: &StepMessage) -> bool {
     op::find(&message.op).is_some_and(|op| op.pool != "image")
 }

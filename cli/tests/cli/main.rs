@@ -7,6 +7,7 @@ mod batch;
 mod bench;
 mod bucket;
 mod cancelling;
+mod errands;
 mod failing;
 mod films;
 mod fleet_settings;

@@ -142,7 +142,7 @@ fn bare(host: &str) -> String {
 }
 
 /// A URL as it may be shown: without what follows the path, where signatures and keys are, and without user and password.
-pub(super) fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let without_user = match url.split_once("://") {
         Some((scheme, rest)) => {
