@@ -77,7 +77,7 @@ pub(crate) struct Worker {
     pub(crate) slots: Option<u16>,
     /// The pools that it serves, comma separated. Default: all.
     pub(crate) pools: Option<String>,
-    /// How many calls to providers it makes at once, which mostly wait for an answer. Default: 32.
+    /// How many calls to providers it makes at once, which mostly wait for an answer. Default: 128.
     pub(crate) calls: Option<u16>,
 }
 

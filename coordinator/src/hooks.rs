@@ -15,6 +15,7 @@ use darkroom_engine::step_message;
 use darkroom_proto::{CallId, RunId, Sha256, StepMessage, Ticket, Timestamp, model, op};
 use darkroom_provider::{Adapter, Disbelief, Incoming, News};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -29,17 +30,34 @@ const READ_KEPT: Duration = Duration::from_millis(500);
 /// How many runs are kept so long.
 const READ_MAX: usize = 8;
 
+/// For how long what webhooks are checked with is taken as it was read.
+const KNOWN_KEPT: Duration = Duration::from_secs(1);
+
+/// What webhooks are checked with.
+struct Known {
+    /// When it was read.
+    at: Instant,
+    /// The store's time then.
+    time: Timestamp,
+    /// What makes the URLs hard to guess.
+    secret: String,
+    /// What signatures are checked with, by provider.
+    trust: BTreeMap<&'static str, Value>,
+}
+
 struct Hooks<S, Q> {
     store: S,
     queue: Q,
     desk: Desk<S, Q>,
+    /// What every webhook is checked with, as it was read last.
+    known: Mutex<Option<Known>>,
     /// The runs that were read last.
     read: Mutex<Vec<(RunId, Instant, Arc<Stored>)>>,
 }
 
 /// The routes that webhooks of providers come to.
 pub fn hooks<S: Store + Ledger, Q: Queue>(store: S, queue: Q, desk: Desk<S, Q>) -> Router {
-    let hooks = Arc::new(Hooks { store, queue, desk, read: Mutex::default() });
+    let hooks = Arc::new(Hooks { store, queue, desk, known: Mutex::default(), read: Mutex::default() });
     Router::new()
         .route("/hooks/{provider}/{call}/{token}", post(hear::<S, Q>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -93,13 +111,12 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         let adapter = darkroom_provider::find(provider).ok_or(Unheard::Unknown)?;
         let id: CallId = call.parse().map_err(|_| Unheard::Unknown)?;
         let run = id.run().ok_or(Unheard::Unknown)?;
-        let secret = self.store.secret().await.map_err(|_| Unheard::Busy)?;
+        let (secret, now, trust) = self.known(adapter).await?;
         // Digests are compared, so how long that takes tells nothing of the token.
         if Sha256::of(darkroom_provider::hook_token(&secret, call).as_bytes()) != Sha256::of(token.as_bytes()) {
             return Err(Unheard::Unknown);
         }
-        let now = self.store.now().await.map_err(|_| Unheard::Busy)?;
-        let (news, is_believed) = self.read(adapter, headers, body, now).await?;
+        let (news, is_believed) = read(adapter, headers, body, now, trust)?;
         let (job, news) = match news {
             News::Challenge(back) => return Ok(Heard::Challenge(back)),
             News::Other => return Ok(Heard::Nothing),
@@ -119,33 +136,30 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         self.ask_at_once(run, &known).await
     }
 
-    /// Reads what came. What is signed wrongly is refused; what can't be checked here only counts as a hint.
-    async fn read(
-        &self,
-        adapter: &dyn Adapter,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(News, bool), Unheard> {
-        let headers: Vec<(String, String)> = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-            .collect();
-        let trust = match adapter.traits().signed {
-            true => self.store.trust(adapter.name()).await.map_err(|_| Unheard::Busy)?,
-            false => None,
+    /// What a webhook is checked with: the secret of the URLs, the time, and what the provider signs with, if anybody has
+    /// fetched that yet.
+    async fn known(&self, adapter: &dyn Adapter) -> Result<(String, Timestamp, Option<Value>), Unheard> {
+        let mut known = self.known.lock().await;
+        let mut fresh = match known.take().filter(|known| known.at.elapsed() < KNOWN_KEPT) {
+            Some(fresh) => fresh,
+            None => {
+                let at = Instant::now();
+                let asked = tokio::try_join!(self.store.secret(), self.store.now());
+                let (secret, time) = asked.map_err(|_| Unheard::Busy)?;
+                Known { at, time, secret, trust: BTreeMap::new() }
+            }
         };
-        if adapter.traits().signed && trust.is_none() {
-            // Nobody has fetched yet what it is checked with. The provider comes again.
-            return Err(Unheard::Busy);
+        let name = adapter.name();
+        if adapter.traits().signed
+            && !fresh.trust.contains_key(name)
+            && let Some(trust) = self.store.trust(name).await.map_err(|_| Unheard::Busy)?
+        {
+            fresh.trust.insert(name, trust);
         }
-        let trust = trust.unwrap_or_default();
-        let incoming = Incoming { headers: &headers, body, now, trust: &trust };
-        match adapter.webhook(&incoming) {
-            Ok(news) => Ok((news, adapter.traits().signed)),
-            Err(Disbelief::Malformed) => Err(Unheard::Malformed),
-            Err(Disbelief::Signature | Disbelief::Stale) => Err(Unheard::Disbelieved),
-        }
+        let now = fresh.time.after(darkroom_proto::Duration(fresh.at.elapsed().as_millis() as u64));
+        let answer = (fresh.secret.clone(), now, fresh.trust.get(name).cloned());
+        *known = Some(fresh);
+        Ok(answer)
     }
 
     /// The answer to the submission was lost, and here is the job after all.
@@ -214,6 +228,31 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         };
         let message = step_message(&stored.plan, &stored.run, &call.step);
         Ok(message.filter(|message| message.generation == call.generation))
+    }
+}
+
+/// Reads what came. What is signed wrongly is refused; what can't be checked here only counts as a hint.
+fn read(
+    adapter: &dyn Adapter,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+    trust: Option<Value>,
+) -> Result<(News, bool), Unheard> {
+    let headers: Vec<(String, String)> = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    if adapter.traits().signed && trust.is_none() {
+        // Nobody has fetched yet what it is checked with. The provider comes again.
+        return Err(Unheard::Busy);
+    }
+    let trust = trust.unwrap_or_default();
+    let incoming = Incoming { headers: &headers, body, now, trust: &trust };
+    match adapter.webhook(&incoming) {
+        Ok(news) => Ok((news, adapter.traits().signed)),
+        Err(Disbelief::Malformed) => Err(Unheard::Malformed),
+        Err(Disbelief::Signature | Disbelief::Stale) => Err(Unheard::Disbelieved),
     }
 }
 

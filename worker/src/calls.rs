@@ -32,14 +32,18 @@ const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(200);
 /// How long what is known of keys and routes is believed without asking the ledger again.
 const CONDITIONS_KEPT: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// For how long the store's time is told from this machine's clock, once it was asked.
+const TIME_KEPT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// How long a handle may wait for a store that is away before it goes into a message instead.
 const NOTE_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// When a job is asked about first, in percent of the usual time of its route.
 const ASKED_AT: u64 = 85;
 
-/// The same where the provider tells that a job has ended: only in case that nobody heard.
-const ASKED_AT_IF_TOLD: u64 = 125;
+/// The same where the provider tells that a job has ended: only in case that nobody heard. Sooner it would meet the jobs that
+/// are about to be told of, because the ladder has few rungs, and each of them would be looked at twice.
+const ASKED_AT_IF_TOLD: u64 = 200;
 
 /// The longest time until a job is asked about, in milliseconds: the ladder's last rung.
 const DELAY_MAX: u64 = 600_000;
@@ -81,6 +85,8 @@ pub struct Caller<S> {
     worker: String,
     failpoint: Option<CallFailpoint>,
     known: Mutex<BTreeMap<String, (tokio::time::Instant, Vec<Condition>)>>,
+    /// When the store was asked for the time, and what it said.
+    time: Mutex<Option<(tokio::time::Instant, Timestamp)>>,
     /// What makes the URLs of webhooks hard to guess.
     secret: tokio::sync::OnceCell<String>,
 }
@@ -104,6 +110,7 @@ impl<S: Store + Ledger> Caller<S> {
             worker,
             failpoint,
             known: Mutex::default(),
+            time: Mutex::default(),
             secret: tokio::sync::OnceCell::new(),
         }
     }
@@ -171,8 +178,18 @@ impl<S: Store + Ledger> Caller<S> {
         asked.await.cloned()
     }
 
+    /// The store's time, to within what two clocks drift apart in a second: a call asks for it several times.
     async fn now(&self) -> Result<Timestamp, Stuck> {
-        self.insist(|| self.store.now()).await
+        let told = *self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, time)) = told
+            && asked.elapsed() < TIME_KEPT
+        {
+            return Ok(time.after(Duration(asked.elapsed().as_millis() as u64)));
+        }
+        let asked = tokio::time::Instant::now();
+        let time = self.insist(|| self.store.now()).await?;
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, time));
+        Ok(time)
     }
 
     /// The calls of the step in its generation, the first one first.
@@ -244,9 +261,9 @@ impl<S: Store + Ledger> Caller<S> {
 
     /// Gives back what a call holds, and books what it cost.
     async fn close(&self, message: &StepMessage, call: &Call, cost: Money) -> Result<(), Stuck> {
-        self.give_back(call).await?;
         let purses = self.providers.purses(&message.provenance.workflow, &call.model, &call.provider);
-        self.insist(|| self.store.book(&call.id, cost, &purses)).await?;
+        let booked = self.insist(|| self.store.book(&call.id, cost, &purses));
+        tokio::try_join!(self.give_back(call), booked)?;
         if cost > Money::ZERO {
             metrics::counter!("darkroom_provider_spend_micro_usd_total", "provider" => call.provider.clone(), "model" => call.model.clone())
                 .increment(cost.0);

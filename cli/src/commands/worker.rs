@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// How many calls to providers a worker makes at once unless told otherwise: they mostly wait for an answer.
-const CALLS: u16 = 32;
+const CALLS: u16 = 128;
 
 /// What a worker is made of.
 struct Crew {

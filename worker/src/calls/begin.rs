@@ -38,9 +38,12 @@ enum Tried {
 impl<S: Store + Ledger> Caller<S> {
     /// Begins a step, or goes on with the call of it that is open.
     pub(super) async fn begin(&self, message: &StepMessage, redelivered: bool) -> Result<Handled, Stuck> {
-        let token = self.take(message).await?;
-        for _ in 0..TRIES_MAX {
-            let calls = self.calls_of(message).await?;
+        // What the ledger has may be told of before the claim: whether a call may be made is decided by the intent alone.
+        let (token, mut calls) = tokio::try_join!(self.take(message), self.calls_of(message))?;
+        for tried in 0..TRIES_MAX {
+            if tried > 0 {
+                calls = self.calls_of(message).await?;
+            }
             let open = calls.iter().rev().find(|call| !call.state.is_closed());
             if let Some(call) = open {
                 match self.attach(message, call, &calls).await? {
@@ -228,6 +231,7 @@ impl<S: Store + Ledger> Caller<S> {
             Ok(submission) => submission,
             Err(error) => return self.came_to_nothing(message, call, error, candidate).await,
         };
+        let sent_at = tokio::time::Instant::now();
         let sending = self.ask(adapter.name(), "submit", &submission.request);
         let answer = if self.failpoint.is_some() { self.send_watched(sending).await } else { sending.await };
         self.reaches(Moment::Answered);
@@ -248,7 +252,7 @@ impl<S: Store + Ledger> Caller<S> {
         match adapter.submitted(&access, &ask, &response) {
             Submitted::Accepted(handle) => {
                 self.saw_good(candidate).await?;
-                Ok(Tried::Handled(self.accepted(message, call, candidate, handle, so_far).await))
+                Ok(Tried::Handled(self.accepted(message, call, candidate, handle, sent_at, so_far).await))
             }
             Submitted::Done(product) => {
                 self.saw_good(candidate).await?;
@@ -285,10 +289,11 @@ impl<S: Store + Ledger> Caller<S> {
         call: &Call,
         candidate: &Candidate,
         handle: Value,
+        sent_at: tokio::time::Instant,
         so_far: StepCost,
     ) -> Handled {
         let delay = self.first_poll(message, candidate);
-        let next_at = self.providers_clock(call, delay).await;
+        let next_at = call.at.after(Duration(sent_at.elapsed().as_millis() as u64)).after(delay);
         let fact = Fact::Submitted { handle: handle.clone(), next_at };
         let noted = tokio::time::timeout(NOTE_WITHIN, async {
             loop {
@@ -321,14 +326,6 @@ impl<S: Store + Ledger> Caller<S> {
         let is_told = candidate.account.adapter.traits().webhook && self.providers.options.public_url.is_some();
         let share = if is_told { ASKED_AT_IF_TOLD } else { ASKED_AT };
         Duration((usual.0.saturating_mul(share) / 100).clamp(250, DELAY_MAX))
-    }
-
-    async fn providers_clock(&self, call: &Call, delay: Duration) -> Timestamp {
-        // The store may be away; its last word is near enough for a time that only says when to be worried.
-        match self.store.now().await {
-            Ok(now) => now.after(delay),
-            Err(_) => call.at.after(delay),
-        }
     }
 
     /// The step comes back later, without using an attempt.
