@@ -6,7 +6,7 @@ use darkroom_engine::plan::{Plan, Work};
 use darkroom_engine::{CYCLES_MAX, Happened, What};
 use darkroom_proto::{ItemsDocument, StepPath, StepStatus, Timestamp};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     started: BTreeMap<StepPath, Timestamp>,
     /// What an instance saved, until it has ended.
     saved: BTreeMap<StepPath, Vec<String>>,
+    /// What items of a fan-out were said to wait for.
+    waits: BTreeSet<(StepPath, String)>,
     bars: Option<Bars>,
 }
 
@@ -28,7 +30,7 @@ impl Progress {
     /// Progress of a run of this plan.
     pub(crate) fn new(plan: Arc<Plan>) -> Progress {
         let bars = std::io::stderr().is_terminal().then(|| Bars { all: MultiProgress::new(), fans: BTreeMap::new() });
-        Progress { plan, started: BTreeMap::new(), saved: BTreeMap::new(), bars }
+        Progress { plan, started: BTreeMap::new(), saved: BTreeMap::new(), waits: BTreeSet::new(), bars }
     }
 
     /// Shows a piece of news.
@@ -89,7 +91,7 @@ impl Progress {
                 let wait = span(again_at.since(happened.at));
                 self.line(&format!("      {step}  attempt {attempt} failed, again in {wait}: {error}"));
             }
-            What::StepWaiting { step, reason } => self.line(&format!("      {step}  waits for {reason}")),
+            What::StepWaiting { step, reason } => self.waits(step, reason),
             What::StepParked { step, error, again_at, cycle } => {
                 let wait = span(again_at.since(happened.at));
                 self.line(&format!(
@@ -113,6 +115,15 @@ impl Progress {
             | What::RunCompleted { .. }
             | What::RunFailed { .. }
             | What::RunCancelled { .. } => {}
+        }
+    }
+
+    /// Of a wide fan-out only the first item that waits for something is told of: the others wait for the same.
+    fn waits(&mut self, step: &StepPath, reason: &str) {
+        let text = format!("      {step}  waits for {reason}");
+        let Some(fan) = instance_of(step).and_then(|instance| instance.parent()) else { return self.line(&text) };
+        if self.waits.insert((fan, reason.to_owned())) {
+            self.line(&text);
         }
     }
 

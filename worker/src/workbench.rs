@@ -116,6 +116,21 @@ impl Workbench {
         self.files.read(artifact)
     }
 
+    /// The bytes of an artifact as a provider is to see it: a picture stands upright, because not all of them heed the note
+    /// in the file that it does not, and boxes would be of another picture. What can't be read here is given as it is.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not what it was.
+    pub(crate) fn read_upright(&self, artifact: &Artifact) -> Result<Vec<u8>, StepError> {
+        let bytes = self.read(artifact)?;
+        if !artifact.media_type.starts_with("image/") {
+            return Ok(bytes);
+        }
+        let turned = crate::media::upright(&bytes, &Limits::default()).ok().flatten();
+        Ok(turned.unwrap_or(bytes))
+    }
+
     /// Keeps a file that a provider made, named like its step. Blocks.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ impl<S: Store + Ledger> Caller<S> {
         let mut files = Vec::with_capacity(artifacts.len());
         for (param, artifact) in artifacts {
             let (workbench, wanted) = (self.workbench.clone(), artifact.clone());
-            let read = tokio::task::spawn_blocking(move || workbench.read(&wanted)).await;
+            let read = tokio::task::spawn_blocking(move || workbench.read_upright(&wanted)).await;
             let bytes =
                 read.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "reading was aborted")))?;
             let name = match artifact.name.is_empty() {

@@ -1,6 +1,8 @@
 //! Reading pictures.
 
-use super::{Format, Limits, MediaError, Picture, Size, color, exif::Orientation, gif, jpeg, png, webp};
+use super::{
+    Color, Encoding, Format, Limits, MediaError, Picture, Size, color, encode, exif::Orientation, gif, jpeg, png, webp,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How large the pixels are needed, so that a decoder which can give fewer for less work may.
@@ -87,6 +89,27 @@ pub fn decode(bytes: &[u8], hint: DecodeHint, limits: &Limits) -> Result<Decoded
     let picture = guarded(format, || Ok(color::to_srgb(picture, header.icc.as_deref())))?;
     Ok(Decoded { picture: header.orientation.apply(picture)?, info })
 }
+
+/// The same picture stored upright, in its own format, if it is stored turned or mirrored; `None` if it stands upright
+/// already. For whoever does not heed the note about it in the file.
+///
+/// # Errors
+/// As [`decode`].
+pub fn upright(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<u8>>, MediaError> {
+    let (format, header) = read_header(bytes, limits)?;
+    if header.orientation == Orientation::UPRIGHT {
+        return Ok(None);
+    }
+    let encoding = match format {
+        Format::Jpeg => Encoding::Jpeg { quality: UPRIGHT_QUALITY, background: Color::WHITE },
+        Format::WebP => Encoding::WebP { quality: UPRIGHT_QUALITY },
+        Format::Png | Format::Gif => Encoding::Png,
+    };
+    encode(&decode(bytes, DecodeHint::FULL, limits)?.picture, encoding).map(Some)
+}
+
+/// In which quality a picture is written that was only turned: what it loses must not be seen.
+const UPRIGHT_QUALITY: u8 = 95;
 
 fn read_header(bytes: &[u8], limits: &Limits) -> Result<(Format, Header), MediaError> {
     limits.check_bytes(bytes.len() as u64)?;

@@ -27,7 +27,7 @@ mod wav;
 mod webp;
 
 pub use adjust::{Adjustment, adjust, grayscale};
-pub use decode::{DecodeHint, Decoded, PictureInfo, decode, read_info};
+pub use decode::{DecodeHint, Decoded, PictureInfo, decode, read_info, upright};
 pub use encode::{Encoding, encode};
 pub use error::MediaError;
 pub use format::Format;

@@ -42,6 +42,14 @@ fn all_eight_orientations_are_upright_with_any_orientation_stored() {
         let reduced = decode(&bytes, DecodeHint::at_least(Size { width: 24, height: 16 }), &Limits::default()).unwrap();
         assert_eq!(reduced.picture.size(), Size { width: 24, height: 16 }, "{orientation}");
         assert_eq!(reduced.info.size, wide, "{orientation}");
+        // For whoever does not heed the note: the same picture, stored as it is seen.
+        match darkroom_worker::media::upright(&bytes, &Limits::default()).unwrap() {
+            None => assert_eq!(orientation, 1),
+            Some(turned) => {
+                assert!(difference(&read(&turned).picture, &upright) < 6.0, "{orientation}");
+                assert_eq!(darkroom_worker::media::upright(&turned, &Limits::default()).unwrap(), None);
+            }
+        }
     }
 }
 
