@@ -81,7 +81,7 @@ fn play(weather: &Weather) -> World {
         if round > 0 {
             world.reload();
             let from = (dice.below(2) == 0).then(|| paths[dice.below(paths.len())].parse().unwrap());
-            world.apply(Event::Resume { from });
+            world.apply(Event::Resume { from, set: Default::default() });
         }
         storm(&mut world, &mut dice, weather);
     }
