@@ -5,7 +5,7 @@ use crate::advance::Turn;
 use crate::approval::Approval;
 use crate::call::parameters;
 use crate::change::What;
-use crate::plan::Call;
+use crate::plan::{Call, Plan};
 use crate::run::{Place, State};
 use crate::scope::{RunScope, value_error};
 use darkroom_proto::op::WAIT_MAX;
@@ -48,6 +48,13 @@ enum Performed {
     Done(Map),
     /// It waits.
     Waits { held: Held, until: Timestamp, reason: String },
+}
+
+/// The op of a step that needs no worker; none of any other step.
+pub fn held_op(plan: &Plan, path: &StepPath) -> Option<&'static str> {
+    let place = plan.locate(path)?;
+    let (_, call) = plan.call_at(&place)?;
+    call.op.performed_by_engine().then_some(call.op.name)
 }
 
 impl Turn<'_> {

@@ -61,7 +61,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use document::{INSTANCES_SHOWN, run_document, step_document};
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
-pub use held::Held;
+pub use held::{Held, held_op};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use pause::settable;
 pub use render::{render, summary};
