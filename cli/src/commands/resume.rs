@@ -48,9 +48,8 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         let records = Records::open(&settings).await?;
         let (id, summary) = run_name::find(&records, &args.run).await?;
         let set = set_inputs(&records, id, &args.set, &settings).await?;
-        if let (Records::Folder(reader), RunStatus::Paused) = (&records, summary.status)
-            && reader.is_guest()
-        {
+        let goes_on_there = summary.status == RunStatus::Paused || !set.is_empty() && !summary.status.is_terminal();
+        if goes_on_there && matches!(&records, Records::Folder(reader) if reader.is_guest()) {
             return in_other_process(records, id, &args, set, &settings, format).await;
         }
         (id, set)
