@@ -1,5 +1,7 @@
 //! The verbs, one file each.
 
+pub(crate) mod approvals;
+pub(crate) mod approve;
 pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod config_show;
@@ -9,15 +11,18 @@ pub(crate) mod docs;
 pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod outputs;
+pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod providers;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod show;
+pub(crate) mod signal;
 pub(crate) mod simulator;
 pub(crate) mod submit;
 pub(crate) mod tail;
+pub(crate) mod terminate;
 pub(crate) mod validate;
 pub(crate) mod version;
 pub(crate) mod worker;

@@ -84,15 +84,19 @@ impl Embedded {
         })
     }
 
-    /// Starts deciding and working. Of what an earlier process left unfinished, only `recover` goes on; `None`: all of it.
-    pub(crate) fn start(&self, recover: Option<BTreeSet<RunId>>) -> Running {
+    /// A coordinator of this state; `recover`: see `start`.
+    pub(crate) fn coordinator(&self, recover: Option<BTreeSet<RunId>>) -> Coordinator<EmbeddedStore, EmbeddedQueue> {
         let mut coordinator =
             Coordinator::new(self.store.clone(), self.queue.clone(), self.plans.clone(), "embedded".to_owned());
         if let Some(runs) = recover {
             coordinator = coordinator.only(runs);
         }
-        coordinator = coordinator.rechecking(self.recheck_every);
-        coordinator = coordinator.begun(Workbench::interrupted(&self.state));
+        coordinator.rechecking(self.recheck_every)
+    }
+
+    /// Starts deciding and working. Of what an earlier process left unfinished, only `recover` goes on; `None`: all of it.
+    pub(crate) fn start(&self, recover: Option<BTreeSet<RunId>>) -> Running {
+        let coordinator = self.coordinator(recover).begun(Workbench::interrupted(&self.state));
         let news = coordinator.subscribe();
         let workbench = Arc::new(Workbench::new(self.artifacts.clone(), &self.state, self.routes));
         workbench.clear_leftovers();

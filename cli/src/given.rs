@@ -60,6 +60,19 @@ pub(crate) async fn take_in(
     read_all(plan, given, folder, &Taker { store: Some(store), links }).await
 }
 
+/// Those inputs alone that are given, their files in the artifact store.
+pub(crate) async fn take_in_given(
+    plan: &Plan,
+    given: &[Assignment],
+    store: &Artifacts,
+    links: &Links,
+) -> Result<Map, Failure> {
+    check_names(plan, given)?;
+    let named = |input: &&Input| given.iter().any(|given| given.name == input.name);
+    let inputs: Vec<Input> = plan.inputs.iter().filter(named).cloned().collect();
+    read_inputs(&inputs, given, Path::new(""), &Taker { store: Some(store), links }).await
+}
+
 /// As `take_in`, but nothing is kept: enough to see what would run.
 pub(crate) async fn looked_at(plan: &Plan, given: &[Assignment], folder: &Path, links: &Links) -> Result<Map, Failure> {
     read_all(plan, given, folder, &Taker { store: None, links }).await
@@ -100,8 +113,12 @@ fn described(bytes: &[u8], details: &Details) -> Artifact {
 
 async fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, taker: &Taker<'_>) -> Result<Map, Failure> {
     check_names(plan, given)?;
+    read_inputs(&plan.inputs, given, folder, taker).await
+}
+
+async fn read_inputs(wanted: &[Input], given: &[Assignment], folder: &Path, taker: &Taker<'_>) -> Result<Map, Failure> {
     let mut inputs = Map::new();
-    for input in &plan.inputs {
+    for input in wanted {
         let values: Vec<&str> =
             given.iter().filter(|given| given.name == input.name).map(|given| given.value.as_str()).collect();
         let value = if values.is_empty() {

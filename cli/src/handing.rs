@@ -107,7 +107,7 @@ impl Watch<'_> {
         id: RunId,
         plan: Arc<Plan>,
     ) -> Result<ExitCode, Failure> {
-        let mut progress = Progress::new(plan);
+        let mut progress = Progress::new(plan, id);
         let followed = trail.follow(self.wait, |_, happened| progress.happened(happened)).await?;
         progress.end();
         let stored = Records::open(self.settings).await?.stored(id).await?;

@@ -21,6 +21,7 @@ mod masked;
 mod metric;
 mod models_file;
 mod offer;
+mod order;
 mod output;
 mod progress;
 mod role;
@@ -32,8 +33,9 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, plan, providers, resume, run, setup,
-    show, simulator, submit, tail, validate, version, worker, workflows,
+    approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, pause, plan,
+    providers, resume, run, setup, show, signal, simulator, submit, tail, terminate, validate, version, worker,
+    workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -64,6 +66,12 @@ enum Command {
     Tail(tail::Args),
     Resume(resume::Args),
     Cancel(cancel::Args),
+    Terminate(terminate::Args),
+    Pause(pause::Args),
+    Signal(signal::Args),
+    Approve(approve::Args),
+    Reject(approve::RejectArgs),
+    Approvals(approvals::Args),
     Outputs(outputs::Args),
     Submit(submit::Args),
     Setup(setup::Args),
@@ -130,6 +138,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Outputs(args) => outputs::run(args, format).await,
             Command::Tail(args) => tail::run(args, format).await,
             Command::Cancel(args) => cancel::run(args, format).await,
+            Command::Terminate(args) => terminate::run(args, format).await,
+            Command::Pause(args) => pause::run(args, format).await,
+            Command::Signal(args) => signal::run(args, format).await,
+            Command::Approve(args) => approve::approve(args, format).await,
+            Command::Reject(args) => approve::reject(args, format).await,
+            Command::Approvals(args) => approvals::run(args, format).await,
             Command::Submit(args) => submit::run(args, format).await,
             Command::Setup(args) => setup::run(args, format).await,
             Command::Coordinator(args) => coordinator::run(args).await,

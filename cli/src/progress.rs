@@ -3,8 +3,8 @@
 use crate::output::{complain, span};
 use darkroom_coordinator::News;
 use darkroom_engine::plan::{Plan, Work};
-use darkroom_engine::{CYCLES_MAX, Happened, What};
-use darkroom_proto::{ItemsDocument, StepPath, StepStatus, Timestamp};
+use darkroom_engine::{CYCLES_MAX, Happened, What, held_op};
+use darkroom_proto::{ItemsDocument, RunId, StepPath, StepStatus, Timestamp};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// Shows what happens to one run, on stderr.
 pub(crate) struct Progress {
     plan: Arc<Plan>,
+    run: RunId,
     started: BTreeMap<StepPath, Timestamp>,
     /// What an instance saved, until it has ended.
     saved: BTreeMap<StepPath, Vec<String>>,
@@ -27,10 +28,10 @@ struct Bars {
 }
 
 impl Progress {
-    /// Progress of a run of this plan.
-    pub(crate) fn new(plan: Arc<Plan>) -> Progress {
+    /// Progress of this run, which is of this plan.
+    pub(crate) fn new(plan: Arc<Plan>, run: RunId) -> Progress {
         let bars = std::io::stderr().is_terminal().then(|| Bars { all: MultiProgress::new(), fans: BTreeMap::new() });
-        Progress { plan, started: BTreeMap::new(), saved: BTreeMap::new(), waits: BTreeSet::new(), bars }
+        Progress { plan, run, started: BTreeMap::new(), saved: BTreeMap::new(), waits: BTreeSet::new(), bars }
     }
 
     /// Shows a piece of news.
@@ -59,6 +60,22 @@ impl Progress {
                 }
             }
             None => complain(text),
+        }
+    }
+
+    /// Says what a step waits for, and what ends that.
+    fn waits(&mut self, step: &StepPath, reason: &str) {
+        let run = self.run.short();
+        let how = match held_op(&self.plan, step) {
+            Some("sleep") => return self.line(&format!("      {step}  sleeps until {reason}")),
+            Some("wait.event") => format!("\n      to send it: darkroom signal {run} NAME JSON"),
+            Some("human.approve") => format!("\n      to decide: darkroom approve {run}/{step}, or reject"),
+            _ => String::new(),
+        };
+        // Of a wide fan-out only the first item that waits for something is told of: the others wait for the same.
+        let fan = instance_of(step).and_then(|instance| instance.parent());
+        if fan.is_none_or(|fan| self.waits.insert((fan, reason.to_owned()))) {
+            self.line(&format!("      {step}  waits for {reason}{how}"));
         }
     }
 
@@ -110,20 +127,22 @@ impl Progress {
             What::ItemStarted { step, label } => self.begin(step, label),
             What::ItemEnded { step, label, status, items } => self.item(step, label, *status, *items),
             What::RunResumed { from: Some(from) } => self.line(&format!("resumed from `{from}`")),
+            What::RunPaused { reason } => self.line(&format!(
+                "paused: {reason}; what is under way is let end. To go on: darkroom resume {}",
+                self.run.short()
+            )),
+            What::SignalKept { name, by, .. } => self.line(&format!("      the event `{name}` of {by} is kept")),
+            What::SignalTaken { step, name, by, .. } => {
+                self.line(&format!("      {step}  takes the event `{name}` of {by}"));
+            }
+            What::StepDecided { step, decision, by, .. } => self.line(&format!("      {step}  {decision} by {by}")),
+            What::InputsSet { names } => self.line(&format!("other inputs from here on: {}", names.join(", "))),
+            What::Refused { command, reason, .. } => self.line(&format!("      {command} refused: {reason}")),
             What::RunStarted
             | What::RunResumed { from: None }
             | What::RunCompleted { .. }
             | What::RunFailed { .. }
             | What::RunCancelled { .. } => {}
-        }
-    }
-
-    /// Of a wide fan-out only the first item that waits for something is told of: the others wait for the same.
-    fn waits(&mut self, step: &StepPath, reason: &str) {
-        let text = format!("      {step}  waits for {reason}");
-        let Some(fan) = instance_of(step).and_then(|instance| instance.parent()) else { return self.line(&text) };
-        if self.waits.insert((fan, reason.to_owned())) {
-            self.line(&text);
         }
     }
 

@@ -3,7 +3,9 @@
 use crate::command::RunCommand;
 use crate::failpoint::{Failpoint, Moment, crash};
 use crate::outbox::Outbox;
-use crate::record::{RecordError, decode_run, encode_event, encode_head, step_field, summary};
+use crate::record::{
+    RecordError, decode_run, encode_event, encode_head, inputs_field, signal_field, step_field, summary,
+};
 use crate::runs::Live;
 use crate::service::{AGAIN_AFTER, Coordinator, CoordinatorError, News, is_passing};
 use darkroom_backend::{
@@ -110,8 +112,9 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
 
     /// Adds the commands that lie in the inboxes for runs that were nudged.
     async fn commands(&self, inputs: &mut BTreeMap<RunId, Inputs>) -> Result<(), CoordinatorError> {
-        let nudged =
-            inputs.iter().filter(|(_, input)| input.commands.is_empty() && input.events.contains(&Event::Continue));
+        // An event that came in time counts before a time-out of the same batch.
+        let is_nudge = |event: &Event| matches!(event, Event::Continue | Event::Looked { .. });
+        let nudged = inputs.iter().filter(|(_, input)| input.commands.is_empty() && input.events.iter().any(is_nudge));
         let shards: BTreeSet<Shard> = nudged.map(|(run, _)| self.shard_of(*run)).collect();
         for shard in shards {
             for command in self.store.inbox(shard).await? {
@@ -119,12 +122,15 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
                 if input.commands.contains(&command.key) {
                     continue;
                 }
-                match RunCommand::decode(&command.body) {
+                match RunCommand::decode(&command.key, &command.body) {
                     Ok(event) => input.events.push(event),
                     Err(error) => tracing::warn!(run = %command.run, %error, "a command can't be read and is dropped"),
                 }
                 input.commands.push(command.key);
             }
+        }
+        for input in inputs.values_mut() {
+            input.events.sort_by_key(|event| matches!(event, Event::Looked { .. }));
         }
         Ok(())
     }
@@ -310,7 +316,13 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         let run = &live.run;
         let mut fields = change.steps.iter().map(|path| step_field(run, path)).collect::<Result<Vec<_>, _>>()?;
         fields.extend(change.voided.iter().map(|(step, generation)| (void_field(step, *generation), yes())));
-        if input.events.iter().any(|event| matches!(event, Event::Cancel { .. } | Event::Resume { .. })) {
+        fields.extend(change.signals.iter().map(|number| signal_field(run, *number)).collect::<Result<Vec<_>, _>>()?);
+        if change.inputs {
+            fields.push(inputs_field(run)?);
+        }
+        let decides =
+            |event: &Event| matches!(event, Event::Cancel { .. } | Event::Terminate { .. } | Event::Resume { .. });
+        if input.events.iter().any(decides) {
             // Whoever cancels sets it at once; what the run makes of its commands has the last word.
             fields.push((CANCEL_FIELD.to_owned(), run.head.cancelled.as_ref().and_then(|_| yes())));
         }
@@ -337,8 +349,8 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             fields,
             events: change.events.iter().map(encode_event).collect::<Result<Vec<_>, _>>()?,
             outbox: outbox.map(|outbox| outbox.encode()).transpose()?.unwrap_or_default(),
-            // What a queue in memory holds is not lost while anybody looks; only what is parked has to be looked at.
-            due: run.due().filter(|_| self.queue.durable() || run.has_parked()),
+            // What a queue in memory holds is not lost while anybody looks; only what waits for a time has to be looked at.
+            due: run.due().filter(|_| self.queue.durable() || run.has_timers()),
             commands: input.commands.clone(),
             saved: saved.collect(),
         })
@@ -351,7 +363,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         if let Some(failpoint) = &mut self.failpoint {
             failpoint.saw(&change);
         }
-        let status = live.run.head.status;
+        let (status, rests) = (live.run.head.status, live.run.rests());
         // What is to be gone on with is performed by the commit that goes on.
         if !change.effects.is_empty() && !change.more {
             effects.performed.push((id, version));
@@ -373,7 +385,8 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             // Nobody listening any more is no error.
             let _ = self.news.send(Arc::new(News { run: id, status, events: change.events }));
         }
-        if status.is_terminal() {
+        // What only waits is loaded again when something happens to it: nobody knows when, and there may be very many.
+        if status.is_terminal() || rests {
             self.runs.forget(id);
         }
     }

@@ -111,7 +111,7 @@ impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
 
     /// Puts a command into the inbox and nudges whoever owns the run.
     pub async fn command(&self, run: RunId, key: &str, command: &RunCommand) -> Result<(), DeskError> {
-        if let RunCommand::Cancel { .. } = command {
+        if command.ends_payments() {
             // Nothing more is paid from now on, however long it takes until the run hears of it.
             self.store.flag_cancelled(run).await?;
         }

@@ -123,9 +123,10 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         }
     }
 
-    /// Remembers whether a run has parked steps.
+    /// Remembers whether a run has parked steps. In one process also whether it has others that wait for a time; among many
+    /// coordinators the store knows them.
     pub(crate) fn note_parked(&mut self, run: &Run) {
-        if run.has_parked() {
+        if run.has_parked() || (!self.is_shared && run.has_timers() && !run.head.status.is_terminal()) {
             self.parked.insert(run.id);
         } else {
             self.parked.remove(&run.id);

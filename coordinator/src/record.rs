@@ -1,10 +1,11 @@
 //! How runs are written into the store: versioned MessagePack with field names.
 //!
-//! A run is a head, a `spec` field and one `step:PATH` field for each step instance that is not pending.
+//! A run is a head, a `spec` field, one `step:PATH` field for each step instance that is not pending, one `signal:N` field
+//! for each event that is kept, and an `inputs` field if inputs were changed.
 
 use darkroom_backend::{RunSummary, StoredRun};
-use darkroom_engine::{Happened, Head, Run, Spec, Step};
-use darkroom_proto::{RunId, Sha256, StepPath};
+use darkroom_engine::{Happened, Head, Run, Signal, Spec, Step, awaiting};
+use darkroom_proto::{Map, RunId, Sha256, StepPath};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -18,6 +19,12 @@ const SPEC_FIELD: &str = "spec";
 
 /// What the field of a step begins with.
 const STEP_PREFIX: &str = "step:";
+
+/// What the field of an event begins with that is kept.
+const SIGNAL_PREFIX: &str = "signal:";
+
+/// The field with the inputs that were changed.
+const INPUTS_FIELD: &str = "inputs";
 
 /// What is stored can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,26 +74,47 @@ pub(crate) fn step_field(run: &Run, path: &StepPath) -> Result<(String, Option<V
     Ok((format!("{STEP_PREFIX}{path}"), value))
 }
 
+/// The field of an event: what it is, or nothing if it is kept no more.
+pub(crate) fn signal_field(run: &Run, number: u64) -> Result<(String, Option<Vec<u8>>), RecordError> {
+    let value = run.signals.get(&number).map(|signal| encode("signal", signal)).transpose()?;
+    Ok((format!("{SIGNAL_PREFIX}{number}"), value))
+}
+
+/// The field with the inputs that were changed.
+pub(crate) fn inputs_field(run: &Run) -> Result<(String, Option<Vec<u8>>), RecordError> {
+    Ok((INPUTS_FIELD.to_owned(), Some(encode("inputs", &run.overrides)?)))
+}
+
 /// A run as it was stored.
 pub fn decode_run(id: RunId, stored: &StoredRun) -> Result<Run, RecordError> {
     let head: Head = decode("head", &stored.head)?;
     let mut spec: Option<Spec> = None;
     let mut steps: BTreeMap<StepPath, Step> = BTreeMap::new();
+    let mut signals: BTreeMap<u64, Signal> = BTreeMap::new();
+    let mut overrides = Map::new();
     for (name, value) in &stored.fields {
         if name == SPEC_FIELD {
             spec = Some(decode(name, value)?);
+        } else if name == INPUTS_FIELD {
+            overrides = decode(name, value)?;
+        } else if let Some(number) = name.strip_prefix(SIGNAL_PREFIX) {
+            let error = |why: std::num::ParseIntError| RecordError { what: name.clone(), why: why.to_string() };
+            signals.insert(number.parse().map_err(error)?, decode(name, value)?);
         } else if let Some(path) = name.strip_prefix(STEP_PREFIX) {
             let error = |why: darkroom_proto::StepPathError| RecordError { what: name.clone(), why: why.to_string() };
             steps.insert(path.parse().map_err(error)?, decode(name, value)?);
         }
     }
     let spec = spec.ok_or_else(|| RecordError { what: "run".into(), why: "its spec is missing".into() })?;
-    Ok(Run::restore(id, Arc::new(spec), head, steps))
+    let mut run = Run::restore(id, Arc::new(spec), head, steps);
+    (run.signals, run.overrides) = (signals, overrides);
+    Ok(run)
 }
 
 /// What lists show of a run.
 pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
     let failure = run.head.failure.as_ref();
+    let step = failure.map(|failure| failure.path.to_string());
     RunSummary {
         workflow: run.spec.workflow.clone(),
         definition: run.spec.definition,
@@ -95,7 +123,8 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         updated_at: run.head.updated_at,
         finished_at: run.head.finished_at,
         fingerprint,
-        step: failure.map(|failure| failure.path.to_string()),
+        // Whoever looks for what waits for a person finds it by this.
+        step: step.or_else(|| awaiting(run).next().map(|(path, ..)| path.to_string())),
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
     }
@@ -106,7 +135,7 @@ mod tests {
     use super::*;
     use darkroom_backend::{CANCEL_FIELD, void_field};
     use darkroom_engine::State;
-    use darkroom_proto::{Map, Money, Timestamp};
+    use darkroom_proto::{Money, Timestamp};
 
     #[test]
     fn what_the_ledger_keeps_with_a_run_is_no_part_of_its_state() {

@@ -74,5 +74,5 @@ impl Runs {
 
 /// What a run weighs in the cache: its steps, and itself.
 fn weight(live: &Live) -> usize {
-    live.run.steps.len() + 1
+    live.run.steps.len() + live.run.signals.len() + 1
 }

@@ -92,7 +92,7 @@ pub struct Coordinator<S: Store, Q: Queue> {
     pub(crate) slots: u32,
     /// How often steps are checked whose fast retries are spent.
     pub(crate) recheck_every: darkroom_proto::Duration,
-    /// The runs that have such steps, as far as they were seen here.
+    /// The runs that have such steps, or in one process any that wait for a time, as far as they were seen here.
     pub(crate) parked: BTreeSet<RunId>,
     /// How often a key or a route had got better when the runs that wait for it were looked at.
     pub(crate) relief: Option<u64>,
@@ -272,7 +272,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
                         continue;
                     }
                     // Without shards there is nothing to look at, and a store that is away must not keep this from saying so.
-                    // What a queue in memory holds can't be lost: there only parked steps have to be looked at.
+                    // What a queue in memory holds can't be lost: there only steps that wait for a time have to be looked at.
                     _ = looks.tick(), if (self.queue.durable() || !self.parked.is_empty()) && !shards.is_empty() => {
                         unless_lost(ownership, self.tenures.clone(), self.look()).await;
                         continue;

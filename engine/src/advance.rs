@@ -8,6 +8,7 @@ use crate::retry::jittered;
 use crate::reuse::{self, Fate};
 use crate::run::{Failure, Fan, Frame, QUICK, Run, Skipped, State, Step, WINDOW_MAX, WINDOW_MIN};
 use crate::scope::{RunScope, passed_on, value_error};
+use crate::signal::Signal;
 use darkroom_proto::{Map, Money, Outcome, Report, RunStatus, StepCost, StepError, StepPath, Succeeded, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -39,7 +40,11 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::QueueLost { begun } => turn.publish_again(&begun),
         Event::Unperformed { steps } => turn.perform_again(&steps),
         Event::Looked { lost, ready } => turn.looked(&lost, &ready),
-        Event::Resume { from } => turn.resume(from),
+        Event::Signal { key, name, data, by } => turn.signal(Signal { key, name, data, by, at: now }),
+        Event::Approve(decision) => turn.decide(decision),
+        Event::Pause { reason } => turn.pause(reason),
+        Event::Terminate { reason } => turn.terminate(reason),
+        Event::Resume { from, set } => turn.resume(from, set),
         Event::Cancel { reason } => turn.cancel(reason),
     }
     turn.pump();
@@ -200,6 +205,8 @@ impl Turn<'_> {
             fan: None,
             watch: None,
             waiting: None,
+            held: None,
+            taken: None,
             parking: None,
             cost: StepCost::default(),
             epoch: None,
@@ -245,7 +252,10 @@ impl Turn<'_> {
     fn derive_status(&mut self) {
         let status = self.run.head.status;
         if status != RunStatus::Pending && !status.is_terminal() {
-            self.run.head.status = self.run.tally.status(self.change.more);
+            self.run.head.status = match self.run.head.paused {
+                Some(_) => RunStatus::Paused,
+                None => self.run.tally.status(self.change.more),
+            };
         }
     }
 
@@ -385,7 +395,7 @@ impl Turn<'_> {
         };
     }
 
-    fn succeed(&mut self, path: &StepPath, succeeded: Succeeded) {
+    pub(crate) fn succeed(&mut self, path: &StepPath, succeeded: Succeeded) {
         let (now, saved_path) = (self.now, succeeded.saved.as_ref().map(|saved| saved.path.clone()));
         if self.run.step(path).is_some_and(|step| step.state == State::Ready) {
             // It was about to be tried again.
@@ -422,6 +432,9 @@ impl Turn<'_> {
         let attempt = self.run.step(path).map_or(1, |step| step.attempt);
         if self.is_abandoned(path) {
             return self.fail(path, error);
+        }
+        if self.run.head.paused.is_some() && call.retry.next(attempt, &error).is_some() {
+            return self.try_again_after_pause(path, attempt, error);
         }
         if self.is_to_be_parked(path, call, attempt, &error) {
             return self.park(path, &place, error);
@@ -527,7 +540,7 @@ impl Turn<'_> {
                 self.reach(&path);
                 continue;
             }
-            if self.run.head.status.is_terminal() || self.is_stopping() {
+            if self.run.head.status.is_terminal() || self.is_stopping() || self.run.head.paused.is_some() {
                 return;
             }
             if self.run.head.in_flight >= self.run.head.window.max(self.run.room) {
@@ -554,10 +567,11 @@ impl Turn<'_> {
     }
 
     /// Every top-level step has ended: so has the run.
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.run.head.status.is_terminal() {
             return;
         }
+        self.run.head.paused = None;
         self.run.head.finished_at = Some(self.now);
         if let Some(reason) = self.run.head.cancelled.clone() {
             self.run.head.status = RunStatus::Cancelled;

@@ -7,6 +7,7 @@ use crate::reuse;
 use crate::run::{Place, State};
 use crate::save::clean_save_path;
 use crate::scope::{RunScope, value_error};
+use darkroom_proto::op::ParamType;
 use darkroom_proto::{Duration, ErrorClass, Map, Provenance, SaveTarget, Sha256, StepError, StepMessage, StepPath};
 use serde_json::Value;
 
@@ -24,6 +25,9 @@ impl Turn<'_> {
     /// Publishes the next attempt of a ready step, or fails it when its parameters have no value.
     pub(crate) fn dispatch(&mut self, path: &StepPath) {
         let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
+        if self.plan.call_at(&place).is_some_and(|(_, call)| call.op.performed_by_engine()) {
+            return self.perform(path, &place);
+        }
         // One that was parked has had attempts before.
         let number = step.attempt + 1;
         match self.attempt(path, &place, number) {
@@ -110,7 +114,9 @@ impl Plan {
 /// The resolved parameters of a call. What is null is not given.
 pub(crate) fn parameters(scope: &RunScope<'_>, call: &Call) -> Result<Map, StepError> {
     let mut params = Map::new();
-    for argument in &call.arguments {
+    // A condition on an event is asked when one comes.
+    let asked_later = |name: &str| call.op.param(name).is_some_and(|param| param.ty == ParamType::Condition);
+    for argument in call.arguments.iter().filter(|argument| !asked_later(argument.name)) {
         let what = format!("with.{}", argument.name);
         let value = scope.argument(argument).map_err(|error| value_error(&what, &error))?;
         let required = call.op.param(argument.name).is_some_and(|param| param.required);

@@ -1,7 +1,11 @@
 //! What goes into `advance` and what comes out of it.
 
-use darkroom_proto::{Duration, ItemsDocument, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp};
+use crate::approval::Decision;
+use darkroom_proto::{
+    Duration, ItemsDocument, Map, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Something that happened to a run.
@@ -33,10 +37,35 @@ pub enum Event {
         /// that does not count as a check.
         ready: BTreeSet<StepPath>,
     },
-    /// Somebody wants it to go on: from where it failed, or from this step.
+    /// Somebody sent an event, for a step that waits for it now or later.
+    Signal {
+        /// What makes sending it twice sending it once.
+        key: String,
+        /// Its name.
+        name: String,
+        /// Its data.
+        data: Value,
+        /// Who.
+        by: String,
+    },
+    /// Somebody decided on a step that waits for a person.
+    Approve(Decision),
+    /// Somebody wants nothing new to be sent until it is resumed.
+    Pause {
+        /// Who or why.
+        reason: String,
+    },
+    /// Somebody wants it to end at once, without anything being undone.
+    Terminate {
+        /// Who or why.
+        reason: String,
+    },
+    /// Somebody wants it to go on: after a pause, from where it failed, or from this step.
     Resume {
         /// Drop this step and what depends on it.
         from: Option<StepPath>,
+        /// Inputs that have other values from now on, for steps that have not run.
+        set: Map,
     },
     /// Somebody wants it to end.
     Cancel {
@@ -59,6 +88,10 @@ pub struct Change {
     /// Steps, with their generation, that ended without success although a message about them may still be on its way:
     /// nothing is paid for them any more.
     pub voided: BTreeSet<(StepPath, u32)>,
+    /// Events that are kept from now on or no more, by their number; those that are kept are in the run.
+    pub signals: BTreeSet<u64>,
+    /// Inputs were changed: they are in the run's `overrides`.
+    pub inputs: bool,
     /// The work budget was spent: send `Continue` after the commit.
     pub more: bool,
     /// What is stored beside the steps has to be stored again, such as when the run is looked at next.
@@ -73,6 +106,8 @@ impl Change {
         self.effects.extend(later.effects);
         self.saved.extend(later.saved);
         self.voided.extend(later.voided);
+        self.signals.extend(later.signals);
+        self.inputs |= later.inputs;
         // What the earlier event left undone, the later one went on with.
         self.more = later.more;
         self.touched |= later.touched;
@@ -84,6 +119,8 @@ impl Change {
             && self.events.is_empty()
             && self.effects.is_empty()
             && self.voided.is_empty()
+            && self.signals.is_empty()
+            && !self.inputs
             && !self.more
             && !self.touched
     }
@@ -142,6 +179,60 @@ pub enum What {
     /// Somebody cancelled it.
     RunCancelled {
         /// Who or why.
+        reason: String,
+    },
+    /// Somebody paused it.
+    RunPaused {
+        /// Who or why.
+        reason: String,
+    },
+    /// Somebody changed inputs, for the steps that have not run.
+    InputsSet {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// An event came that no step waits for yet.
+    SignalKept {
+        /// Its name.
+        name: String,
+        /// Who sent it.
+        by: String,
+        /// Its key.
+        key: String,
+    },
+    /// A step took an event.
+    SignalTaken {
+        /// The step.
+        step: StepPath,
+        /// The event's name.
+        name: String,
+        /// Who sent it.
+        by: String,
+        /// Its key.
+        key: String,
+    },
+    /// Somebody decided on a step; what they answered is in its outputs.
+    StepDecided {
+        /// The step.
+        step: StepPath,
+        /// `approved` or `rejected`.
+        decision: String,
+        /// Who.
+        by: String,
+        /// The decision's key.
+        key: String,
+    },
+    /// What somebody wanted was refused, and changed nothing.
+    Refused {
+        /// What: `signal`, `approve`, `reject` or `resume`.
+        command: String,
+        /// Who wanted it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
+        /// Its key.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        key: String,
+        /// Why not.
         reason: String,
     },
     /// A step is on its way to a worker.

@@ -69,7 +69,7 @@ codes! {
     "The step gives no output of this name. Every op lists its outputs in the reference; besides them there are `status` and `error`. A fan-out gives `results`, `ok`, `images`, `videos`, `audios`, `total`, `completed`, `skipped` and `failed`."
 
     UNKNOWN_NAME "DR015" "an unknown name in an expression"
-    "Expressions know `inputs`, `steps`, `run` and, inside a fan-out, `item`, `index`, `number` and `matrix`. Text in an expression needs quotes: `item.kind == 'photo'`."
+    "Expressions know `inputs`, `steps`, `run` and, inside a fan-out, `item`, `index`, `number` and `matrix`. The `filter` of a `wait.event` also knows `data`, that of the event. Text in an expression needs quotes: `item.kind == 'photo'`."
 
     BAD_ID "DR016" "not usable as an id"
     "Ids begin with a letter, go on with letters, digits, `_` and `-`, and have at most 64 characters: they become parts of paths and expressions."
@@ -148,6 +148,9 @@ codes! {
 
     NO_ARTIFACT "DR041" "there is no file to save"
     "`save:` keeps the step's main output, which this op does not have. Steps that make or pass on a picture, video or sound can be saved."
+
+    BAD_SCHEMA "DR042" "a schema that can't be used"
+    "`schema` and `ask` are JSON Schemas that are written out. They can say `type`, `properties`, `required`, `additionalProperties` (true or false), `items`, `enum`, `const`, `minimum`, `maximum`, `minLength`, `maxLength`, `minItems`, `maxItems` and `pattern`, and for people `title`, `description`, `default`, `examples` and `format`. Anything else would not be heeded, so it is an error."
 
     NOT_FIRED "DR050" "nothing fires the schedule yet"
     "`schedule:` is checked, and this release does not start runs by itself. Let cron or a timer call `darkroom submit` meanwhile."

@@ -5,6 +5,7 @@
 
 mod build;
 mod expression;
+mod held;
 mod order;
 mod parameter;
 mod required;
@@ -338,6 +339,7 @@ impl<'a, 'f> Compiler<'a, 'f> {
             self.wire(at);
             self.missing(at);
             self.together(at);
+            self.performed_by_engine(at);
         }
         // What is saved or skipped for a fan-out with `uses` is that of its one step.
         let skips = if role == Role::Inner { &[][..] } else { def.skip_if_exists.as_slice() };
@@ -355,7 +357,7 @@ impl<'a, 'f> Compiler<'a, 'f> {
     fn workflow_outputs(&mut self) {
         let outputs = &self.definition.outputs;
         for (name, node) in outputs {
-            let view = scope::View { step: None, items: None, condition: false };
+            let view = scope::View { step: None, items: None, condition: false, event: false };
             if let Some((template, _)) = self.template(node, &view) {
                 self.outputs.push((name.text.clone(), template));
             }

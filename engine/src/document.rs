@@ -18,7 +18,7 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         created_at: run.spec.created_at,
         updated_at: run.head.updated_at,
         finished_at: run.head.finished_at,
-        inputs: run.spec.inputs.clone(),
+        inputs: run.inputs(),
         steps: body_documents(plan, run, &plan.top, None),
         outputs: run.head.outputs.clone(),
         cost: CostDocument {
@@ -109,6 +109,7 @@ fn blank(path: &StepPath, op: &str, step: Option<&Step>) -> StepDocument {
         error: step.and_then(|step| step.error.as_ref()).map(ErrorDocument::from),
         cost: step.map_or(0.0, |step| step.cost.spent.usd()),
         reason: step.and_then(reason),
+        asks: step.and_then(crate::approval::asked),
         saved: step.and_then(|step| step.saved.as_ref()).map(|saved| saved.path.clone()),
         items: None,
         steps: Vec::new(),
@@ -124,7 +125,7 @@ fn cost_within(run: &Run, path: &StepPath) -> f64 {
 /// Why a step was skipped, or what it waits for.
 fn reason(step: &Step) -> Option<String> {
     match (&step.state, &step.parking) {
-        (State::Waiting { .. }, _) => step.waiting.clone(),
+        (State::Waiting { .. } | State::Held { .. }, _) => step.waiting.clone(),
         (State::Parked { at }, Some(parking)) => {
             Some(format!("parked; looked at again at {at} (cycle {} of {CYCLES_MAX})", parking.cycle))
         }

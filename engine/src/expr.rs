@@ -64,6 +64,8 @@ pub enum Reference {
     Matrix,
     /// `run.NAME`: `id`, `workflow` or `started_at`.
     Run(String),
+    /// `data`: that of the event that a condition is asked about.
+    Data,
 }
 
 /// Where the values of an expression come from.

@@ -224,6 +224,7 @@ impl Turn<'_> {
                 | State::Retrying { .. }
                 | State::Waiting { .. }
                 | State::Parked { .. }
+                | State::Held { .. }
                 | State::Open => {}
             }
             if state == State::Failed && tolerate.is_exceeded(counts) && !counts.stopped {

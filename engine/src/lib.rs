@@ -2,6 +2,7 @@
 
 mod advance;
 mod again;
+mod approval;
 mod call;
 mod change;
 pub mod code;
@@ -13,12 +14,15 @@ mod eval;
 pub mod expr;
 mod fanout;
 mod filter;
+mod held;
 pub mod input;
 mod instance;
+pub mod json_schema;
 mod lost;
 mod names;
 mod node;
 mod parking;
+mod pause;
 pub mod plan;
 pub mod preview;
 mod price;
@@ -34,6 +38,7 @@ mod save;
 mod scan;
 pub mod schema;
 mod scope;
+mod signal;
 pub mod source;
 mod stop;
 mod suggest;
@@ -48,6 +53,7 @@ mod yaml;
 
 pub use advance::{advance, break_off};
 pub use again::step_message;
+pub use approval::{Approval, Decision, answers, awaiting};
 pub use change::{Change, Effect, Event, Happened, What};
 pub use compile::{Compiled, compile};
 pub use definition::About;
@@ -55,12 +61,15 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use document::{INSTANCES_SHOWN, run_document, step_document};
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
+pub use held::{Held, held_op};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
+pub use pause::settable;
 pub use render::{render, summary};
 pub use resume::kept_artifacts;
 pub use run::{
     Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN, saved_scope,
 };
 pub use save::clean_save_path;
+pub use signal::{SIGNAL_BYTES_MAX, SIGNALS_MAX, Signal, check_signal};
 pub use source::Source;
 pub use watch::{Overdue, Watch, line, overdue};

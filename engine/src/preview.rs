@@ -11,7 +11,7 @@ use crate::run::{Frame, Place, Run, Skipped};
 use crate::save::{check_collisions, clean_save_path};
 use crate::scope::RunScope;
 use darkroom_proto::op::ParamType;
-use darkroom_proto::{Duration, RunStatus, Sha256, StepError, StepPath, Timestamp};
+use darkroom_proto::{Duration, Map, RunStatus, Sha256, StepError, StepPath, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub fn preview(
 ) -> Result<Preview, (StepPath, StepError)> {
     let mut run = run.clone();
     if run.head.status.is_terminal() {
-        crate::advance::advance(plan, &mut run, Event::Resume { from: from.cloned() }, now);
+        crate::advance::advance(plan, &mut run, Event::Resume { from: from.cloned(), set: Map::new() }, now);
     }
     let mut previewer = Previewer { plan, run, route, steps: Vec::new(), items: 0 };
     // What is there already is looked for when a body begins, so not again for the top level of a run that goes on.
@@ -166,7 +166,7 @@ fn expand(
     let is_known = |reference: &Reference| match reference {
         Reference::Step { node, .. } => is_done(node),
         Reference::Item | Reference::Index | Reference::Number | Reference::Matrix => !frames.is_empty(),
-        Reference::Input(_) | Reference::Run(_) => is_known(reference),
+        Reference::Input(_) | Reference::Run(_) | Reference::Data => is_known(reference),
     };
     let mut templates = fan.for_each.iter().chain(fan.matrix.iter().map(|(_, template)| template));
     if !templates.all(|template| template.references().into_iter().all(is_known)) {
@@ -468,7 +468,13 @@ impl Previewer<'_> {
                         Reference::Step { id, .. } => id.clone(),
                         Reference::Input(name) => format!("inputs.{name}"),
                         Reference::Item => "item".to_owned(),
-                        Reference::Index | Reference::Number | Reference::Matrix | Reference::Run(_) => continue,
+                        Reference::Index
+                        | Reference::Number
+                        | Reference::Matrix
+                        | Reference::Data
+                        | Reference::Run(_) => {
+                            continue;
+                        }
                     };
                     if !names.contains(&name) {
                         names.push(name);
@@ -491,7 +497,12 @@ pub(crate) fn is_known(reference: &Reference) -> bool {
     match reference {
         Reference::Input(_) => true,
         Reference::Run(name) => name == "workflow",
-        Reference::Step { .. } | Reference::Item | Reference::Index | Reference::Number | Reference::Matrix => false,
+        Reference::Step { .. }
+        | Reference::Item
+        | Reference::Index
+        | Reference::Number
+        | Reference::Matrix
+        | Reference::Data => false,
     }
 }
 

@@ -173,7 +173,7 @@ impl Pricing<'_> {
         let scope = RunScope { plan: self.plan, run: self.run, frames };
         let is_static = |reference: &Reference| match reference {
             Reference::Item | Reference::Index | Reference::Number | Reference::Matrix => !frames.is_empty(),
-            Reference::Input(_) | Reference::Run(_) | Reference::Step { .. } => is_known(reference),
+            Reference::Input(_) | Reference::Run(_) | Reference::Step { .. } | Reference::Data => is_known(reference),
         };
         let mut params = Map::new();
         for param in call.op.params {

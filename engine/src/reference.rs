@@ -40,14 +40,19 @@ fn one(page: &mut String, op: &OpSpec) {
         }
         page.push('\n');
     }
-    page.push_str("| output | type | |\n|---|---|---|\n");
+    if !op.outputs.is_empty() {
+        page.push_str("| output | type | |\n|---|---|---|\n");
+    }
     for output in op.outputs {
         let is_main = output.name == op.primary && op.gives_file();
         let primary = if is_main { " (the main one: it is saved and flows on)" } else { "" };
         let _ =
             writeln!(page, "| `{}` | {} | {}{primary} |", output.name, output_type(output.ty), cell(output.summary));
     }
-    let _ = writeln!(page, "\nOne attempt may take {}. It runs in the pool `{}`.\n", op.timeout, op.pool);
+    let _ = match op.performed_by_engine() {
+        true => writeln!(page, "\nIt needs no worker.\n"),
+        false => writeln!(page, "\nOne attempt may take {}. It runs in the pool `{}`.\n", op.timeout, op.pool),
+    };
     let mut example = String::new();
     for (number, line) in op.example.lines().enumerate() {
         let _ = writeln!(example, "{}{line}", if number == 0 { "- " } else { "  " });
@@ -85,6 +90,10 @@ fn ty(ty: ParamType) -> String {
         ParamType::Color => "colour, `#rrggbb` or `#rrggbbaa`".into(),
         ParamType::Aspect => "proportion, such as `16:9`".into(),
         ParamType::Duration => "duration, such as `20ms`".into(),
+        ParamType::Time => "time, such as `2027-01-31T09:00:00Z`".into(),
+        ParamType::Condition => "expression that knows `data`".into(),
+        ParamType::Schema => "JSON Schema".into(),
+        ParamType::Form => "JSON Schema for each field".into(),
         ParamType::SavePath => "path".into(),
         ParamType::Box => "box `{x, y, w, h}`".into(),
         ParamType::Artifact(kind) => kind.name().into(),

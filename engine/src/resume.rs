@@ -4,17 +4,22 @@ use crate::advance::Turn;
 use crate::change::{Event, What};
 use crate::plan::{NodeIndex, Plan, Work};
 use crate::run::{Run, Skipped, State};
-use darkroom_proto::{Artifact, RunStatus, StepPath};
+use darkroom_proto::{Artifact, Map, RunStatus, StepPath};
 use std::collections::BTreeSet;
 
 /// The artifacts that a resume would build on: those of the inputs, and the outputs of steps that it keeps.
 pub fn kept_artifacts(plan: &Plan, run: &Run, from: Option<&StepPath>) -> Vec<(Option<StepPath>, Artifact)> {
     let mut after = run.clone();
     if run.head.status.is_terminal() {
-        crate::advance::advance(plan, &mut after, Event::Resume { from: from.cloned() }, run.head.updated_at);
+        crate::advance::advance(
+            plan,
+            &mut after,
+            Event::Resume { from: from.cloned(), set: Map::new() },
+            run.head.updated_at,
+        );
     }
     let mut kept: Vec<(Option<StepPath>, Artifact)> = Vec::new();
-    collect(&serde_json::Value::Object(run.spec.inputs.clone()), &mut |artifact| kept.push((None, artifact)));
+    collect(&serde_json::Value::Object(run.inputs()), &mut |artifact| kept.push((None, artifact)));
     // What a step passes on was made by one that finished before it.
     let mut steps: Vec<_> = after.steps.iter().collect();
     steps.sort_by_key(|(path, step)| (step.finished_at, plan.locate(path).map(|place| place.node)));
@@ -40,8 +45,11 @@ fn collect(value: &serde_json::Value, found: &mut dyn FnMut(Artifact)) {
 }
 
 impl Turn<'_> {
-    pub(crate) fn resume(&mut self, from: Option<StepPath>) {
+    pub(crate) fn resume(&mut self, from: Option<StepPath>, set: Map) {
         if !self.run.head.status.is_terminal() {
+            return self.unpause(set);
+        }
+        if !self.set_inputs(from.as_ref(), set) {
             return;
         }
         let head = &mut self.run.head;
@@ -276,6 +284,7 @@ impl crate::run::Fan {
             | State::Retrying { .. }
             | State::Waiting { .. }
             | State::Parked { .. }
+            | State::Held { .. }
             | State::Open => &mut self.open,
             State::Cancelled => return,
         };

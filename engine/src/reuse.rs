@@ -111,6 +111,7 @@ fn step_of(reference: &Reference) -> Option<NodeIndex> {
         | Reference::Index
         | Reference::Number
         | Reference::Matrix
+        | Reference::Data
         | Reference::Run(_) => None,
     }
 }
@@ -148,7 +149,9 @@ fn references(plan: &Plan, node: &Node) -> BTreeSet<Reference> {
             for inner in &fan.body.nodes {
                 // What is bound inside the body is not read from outside it.
                 all.extend(references(plan, plan.node(*inner)).into_iter().filter(|reference| match reference {
-                    Reference::Item | Reference::Index | Reference::Number | Reference::Matrix => false,
+                    Reference::Item | Reference::Index | Reference::Number | Reference::Matrix | Reference::Data => {
+                        false
+                    }
                     Reference::Step { node, .. } => !fan.body.nodes.contains(node),
                     Reference::Input(_) | Reference::Run(_) => true,
                 }));

@@ -2,8 +2,10 @@
 
 use crate::change::Event;
 use crate::fanout::Expansion;
+use crate::held::Held;
 use crate::parking::{Parking, RECHECK_EVERY};
 use crate::plan::{Body, NodeIndex, Plan, Work};
+use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
@@ -95,6 +97,9 @@ pub struct Head {
     /// Who or why, when somebody cancelled it.
     #[serde(default)]
     pub cancelled: Option<String>,
+    /// Who or why, while somebody has it paused: nothing new is sent, and no time-out counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
     /// Whether what equal steps saved before is taken; a resume from a step wants it done anew.
     pub reuse: bool,
     /// When the run has to be looked at because of a step that is under way; perhaps a little early.
@@ -174,6 +179,12 @@ pub struct Step {
     /// While it waits: for what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// While the engine itself holds it: what ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Box<Held>>,
+    /// The key of the event that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
     /// Once its fast retries were spent: how it is tried since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parking: Option<Parking>,
@@ -195,6 +206,7 @@ impl Step {
     pub(crate) fn forget_way(&mut self) {
         self.watch = None;
         self.waiting = None;
+        self.held = None;
         self.epoch = None;
     }
 }
@@ -224,6 +236,11 @@ pub enum State {
         /// When that is checked next.
         at: Timestamp,
     },
+    /// No worker has it and none will: the engine waits for time, an event or a person.
+    Held {
+        /// When that is over at the latest.
+        until: Option<Timestamp>,
+    },
     /// A fan-out, or an instance of one, that is under way.
     Open,
     /// Done.
@@ -250,7 +267,7 @@ impl State {
             State::Ready => StepStatus::Ready,
             State::Dispatched | State::Open => StepStatus::Running,
             State::Retrying { .. } | State::Parked { .. } => StepStatus::Retrying,
-            State::Waiting { .. } => StepStatus::Waiting,
+            State::Waiting { .. } | State::Held { .. } => StepStatus::Waiting,
             State::Completed => StepStatus::Completed,
             State::Cached => StepStatus::Cached,
             State::Skipped => StepStatus::Skipped,
@@ -337,7 +354,7 @@ impl Fan {
 
 /// One execution of a workflow.
 ///
-/// `head` and `steps` are what is stored; the rest is derived and is lost with the memory.
+/// `head`, `steps`, `signals` and `overrides` are what is stored; the rest is derived and is lost with the memory.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// Its id.
@@ -348,6 +365,10 @@ pub struct Run {
     pub head: Head,
     /// Its step instances, but for the pending ones.
     pub steps: BTreeMap<StepPath, Step>,
+    /// Events that nobody has waited for yet, in the order in which they came.
+    pub signals: BTreeMap<u64, Signal>,
+    /// Inputs that somebody changed after the run had begun.
+    pub overrides: Map,
     /// Steps that are ready and wait for room, in the order in which they became so.
     pub(crate) ready: VecDeque<StepPath>,
     /// Fan-outs that still have instances to begin: the deepest first, of those the earliest opened.
@@ -388,6 +409,7 @@ impl Run {
             finished_at: None,
             failure: None,
             cancelled: None,
+            paused: None,
             reuse: true,
             look_at: None,
             in_flight: 0,
@@ -403,6 +425,8 @@ impl Run {
             spec,
             head,
             steps: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            overrides: Map::new(),
             ready: VecDeque::new(),
             fans: Vec::new(),
             expansions: BTreeMap::new(),
@@ -459,6 +483,32 @@ impl Run {
     /// Says in which life the store is; messages carry the one in which they were sent first.
     pub fn store_lives(&mut self, epoch: Option<&Arc<str>>) {
         self.epoch = epoch.cloned();
+    }
+
+    /// The value of an input: as it was changed last, or as the run was given it.
+    pub fn input(&self, name: &str) -> serde_json::Value {
+        self.overrides.get(name).or_else(|| self.spec.inputs.get(name)).cloned().unwrap_or_default()
+    }
+
+    /// All inputs as they are now.
+    pub fn inputs(&self) -> Map {
+        let mut inputs = self.spec.inputs.clone();
+        inputs.extend(self.overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
+        inputs
+    }
+
+    /// Whether there is a time at which it goes on by itself.
+    pub fn has_timers(&self) -> bool {
+        self.has_parked() || self.tally.held > 0
+    }
+
+    /// Whether nothing of it is with a worker or a provider, and nothing will be until a time, an event or a person.
+    pub fn rests(&self) -> bool {
+        match self.head.status {
+            RunStatus::Paused => self.head.in_flight == 0 && self.tally.is_still(),
+            RunStatus::Waiting => self.tally.only_held(),
+            _ => false,
+        }
     }
 
     /// Whether steps of it wait until something that was in the way has gone.

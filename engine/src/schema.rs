@@ -224,6 +224,13 @@ fn parameter(param: &ParamSpec) -> Value {
         }
         ParamType::Images | ParamType::TextList | ParamType::Results => Some(json!({"type": "array"})),
         ParamType::Artifact(_) | ParamType::AnyArtifact => None,
+        ParamType::Time => Some(json!({"type": "string", "format": "date-time"})),
+        ParamType::Condition => return json!({"$ref": "#/$defs/condition", "description": param.summary}),
+        ParamType::Schema => return json!({"type": "object", "description": param.summary}),
+        ParamType::Form => {
+            let field = json!({"type": "object"});
+            return json!({"type": "object", "additionalProperties": field, "description": param.summary});
+        }
         ParamType::Any => return json!({"description": param.summary}),
     };
     let expression = json!({"$ref": "#/$defs/expression"});

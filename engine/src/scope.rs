@@ -19,7 +19,7 @@ pub(crate) struct RunScope<'a> {
 impl Scope for RunScope<'_> {
     fn value(&self, reference: &Reference) -> Value {
         match reference {
-            Reference::Input(name) => self.run.spec.inputs.get(name).cloned().unwrap_or_default(),
+            Reference::Input(name) => self.run.input(name),
             Reference::Step { node, name, .. } => self.step_value(*node, name),
             Reference::Item => self.innermost(|expansion, number| expansion.item(number).clone()),
             Reference::Index => self.innermost(|expansion, number| expansion.index(number).into()),
@@ -31,6 +31,8 @@ impl Scope for RunScope<'_> {
                 "started_at" => self.run.spec.created_at.to_string().into(),
                 _ => Value::Null,
             },
+            // Known only to a wait that is asked about an event.
+            Reference::Data => Value::Null,
         }
     }
 
@@ -70,7 +72,7 @@ impl RunScope<'_> {
         match wire {
             Wire::Step { node, output } => self.step_value(*node, output),
             Wire::FirstBox { node } => self.step_value(*node, "boxes").get(0).cloned().unwrap_or_default(),
-            Wire::Input { name } => self.run.spec.inputs.get(name).cloned().unwrap_or_default(),
+            Wire::Input { name } => self.run.input(name),
             Wire::Item => {
                 let item = self.value(&Reference::Item);
                 artifact_in(&item, parameter).map_or(Value::Null, |artifact| artifact.to_value())
@@ -179,6 +181,7 @@ pub(crate) fn is_ok(step: &Step) -> bool {
         | State::Retrying { .. }
         | State::Waiting { .. }
         | State::Parked { .. }
+        | State::Held { .. }
         | State::Open
         | State::Skipped
         | State::Failed

@@ -31,15 +31,20 @@ impl Turn<'_> {
     pub(crate) fn cancel(&mut self, reason: String) {
         if self.run.head.cancelled.is_none() {
             self.run.head.cancelled = Some(reason);
+            self.run.head.paused = None;
             self.stop_within(None);
-            // Whoever takes such a message finds the job in the ledger, and cancels it at the provider.
-            let submitted = |step: &Step| matches!(step.state, State::Waiting { submitted: true, .. });
-            let at_providers: Vec<StepPath> =
-                self.run.steps.iter().filter(|(_, step)| submitted(step)).map(|(path, _)| path.clone()).collect();
-            for path in at_providers {
-                self.send_now(&path);
-            }
+            self.cancel_at_providers();
             self.settle(None);
+        }
+    }
+
+    /// Sends the message of every job that a provider has: whoever takes it finds the job in the ledger, and cancels it.
+    pub(crate) fn cancel_at_providers(&mut self) {
+        let submitted = |step: &Step| matches!(step.state, State::Waiting { submitted: true, .. });
+        let at_providers: Vec<StepPath> =
+            self.run.steps.iter().filter(|(_, step)| submitted(step)).map(|(path, _)| path.clone()).collect();
+        for path in at_providers {
+            self.send_now(&path);
         }
     }
 
@@ -136,7 +141,7 @@ impl Turn<'_> {
                 State::Ready | State::Open => true,
                 // One whose wait is over is with a worker.
                 State::Retrying { at: back_at } | State::Waiting { submitted: false, until: back_at } => back_at > now,
-                State::Parked { .. } => true,
+                State::Parked { .. } | State::Held { .. } => true,
                 _ => false,
             };
             Some(path) != ancestor && self.run.step(path).is_some_and(|step| ends(step.state))

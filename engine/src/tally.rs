@@ -10,6 +10,8 @@ pub(crate) struct Tally {
     busy: u32,
     /// Waiting for a provider, or to be let in.
     waiting: u32,
+    /// Held by the engine itself.
+    pub(crate) held: u32,
     /// Waiting until something that was in the way has gone.
     pub(crate) parked: u32,
 }
@@ -37,15 +39,26 @@ impl Tally {
         match self {
             _ if goes_on || self.busy > 0 => RunStatus::Running,
             Tally { parked: 1.., .. } => RunStatus::PendingRetry,
-            Tally { waiting: 1.., .. } => RunStatus::Waiting,
+            Tally { waiting: 1.., .. } | Tally { held: 1.., .. } => RunStatus::Waiting,
             _ => RunStatus::Running,
         }
+    }
+
+    /// Whether nothing is with a provider. What is ready goes nowhere while the run is paused.
+    pub(crate) fn is_still(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Whether all that is left is held.
+    pub(crate) fn only_held(&self) -> bool {
+        self.held > 0 && self.busy == 0 && self.waiting == 0 && self.parked == 0
     }
 
     fn count(&mut self, state: State) -> Option<&mut u32> {
         match state {
             State::Ready | State::Dispatched | State::Retrying { .. } => Some(&mut self.busy),
             State::Waiting { .. } => Some(&mut self.waiting),
+            State::Held { .. } => Some(&mut self.held),
             State::Parked { .. } => Some(&mut self.parked),
             State::Open | State::Completed | State::Cached | State::Skipped | State::Failed | State::Cancelled => None,
         }

@@ -98,11 +98,12 @@ pub fn overdue(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Overdue> {
     overdue.collect()
 }
 
-/// The line that the message of a step goes to: its pool, and whether it stands behind other runs' work.
+/// The line that the message of a step goes to: its pool, and whether it stands behind other runs' work. None for a step
+/// that no worker gets.
 pub fn line(plan: &Plan, path: &StepPath) -> Option<(&'static str, bool)> {
     let place = plan.locate(path)?;
     let (_, call) = plan.call_at(&place)?;
-    Some((call.op.pool, place.stands_behind()))
+    (!call.op.performed_by_engine()).then(|| (call.op.pool, place.stands_behind()))
 }
 
 impl Run {
@@ -111,13 +112,18 @@ impl Run {
         if self.head.status.is_terminal() {
             return None;
         }
-        Some(self.head.look_at.unwrap_or_else(|| self.head.updated_at.after(LOOK_FIRST)))
+        // What rests is woken by a time that is known, or by a command, and commands are looked for anyway.
+        let soon = || (!self.rests()).then(|| self.head.updated_at.after(LOOK_FIRST));
+        self.head.look_at.or_else(soon)
     }
 
     /// Sets when the run is looked at anew, from its steps.
-    fn derive_look(&mut self) {
+    pub(crate) fn derive_look(&mut self) {
+        let is_paused = self.head.paused.is_some();
         let look_at = |step: &Step| match step.state {
+            State::Parked { .. } | State::Held { .. } if is_paused => None,
             State::Parked { at } => Some(at),
+            State::Held { until } => until,
             _ if is_under_way(step) => step.watch.map(|watch| watch.look_at),
             _ => None,
         };
@@ -178,7 +184,10 @@ impl Turn<'_> {
                 self.send_again(&path);
             }
         }
-        self.checked(ready);
+        if self.run.head.paused.is_none() {
+            self.checked(ready);
+            self.end_overdue_waits();
+        }
         self.run.derive_look();
     }
 }

@@ -38,6 +38,7 @@ impl Scope for World {
                 "dashed-name" => json!("dashed"),
                 _ => json!({"deep": {"list": [1, 2, {"x": "y"}]}}),
             },
+            Reference::Data => Value::Null,
             Reference::Step { name, .. } => match name.as_str() {
                 "image" => picture(),
                 "boxes" => json!([{"x": 1, "y": 2, "w": 3, "h": 4}]),

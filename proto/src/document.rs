@@ -64,6 +64,9 @@ pub struct StepDocument {
     /// Why it was skipped, or what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// While it waits for a person: `{title, show, ask, choose, since, deadline}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asks: Option<serde_json::Value>,
     /// The counts of a fan-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemsDocument>,

@@ -11,7 +11,7 @@ pub struct OpSpec {
     pub name: &'static str,
     /// One sentence for people.
     pub summary: &'static str,
-    /// The pool whose workers run it.
+    /// The pool whose workers run it; empty when the engine performs it itself.
     pub pool: &'static str,
     /// What `with:` may give.
     pub params: &'static [ParamSpec],
@@ -74,6 +74,14 @@ pub enum ParamType {
     Aspect,
     /// A span of time, such as `20ms`.
     Duration,
+    /// A point in time, in RFC 3339.
+    Time,
+    /// A bare expression that also knows `data`, the data of an event.
+    Condition,
+    /// A JSON Schema, written out.
+    Schema,
+    /// The fields of a form: a JSON Schema for each name, written out.
+    Form,
     /// A relative path to save to.
     SavePath,
     /// A rectangle `{x, y, w, h}` in pixels.
@@ -142,6 +150,11 @@ impl OpSpec {
         matches!(self.pool, "api" | "video")
     }
 
+    /// Whether no worker runs it: the engine itself waits, or works it out.
+    pub fn performed_by_engine(&self) -> bool {
+        self.pool.is_empty()
+    }
+
     /// Whether its primary output is a file, which can be saved and flows on.
     pub fn gives_file(&self) -> bool {
         let primary = self.output(self.primary);
@@ -160,7 +173,7 @@ pub fn find(name: &str) -> Option<&'static OpSpec> {
 }
 
 /// Ops of the language that this release knows the names of and does not run yet.
-pub const LATER: &[&str] = &["sleep", "wait.event", "human.approve", "value"];
+pub const LATER: &[&str] = &[];
 
 /// The most pixels along one side of a picture that an op makes.
 pub const SIDE_MAX: i64 = 16_384;
@@ -224,6 +237,9 @@ const ON_UNKNOWN: ParamSpec = optional(
 const MINUTE: Duration = Duration::from_secs(60);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const TWENTY_MINUTES: Duration = Duration::from_secs(1_200);
+
+/// The longest that a step may wait for a time, an event or a person.
+pub const WAIT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 /// Every op, in the order of the reference page.
 pub static OPS: &[OpSpec] = &[
@@ -692,6 +708,75 @@ pub static OPS: &[OpSpec] = &[
         primary: "",
         timeout: MINUTE,
         example: "uses: notify.webhook\nwith:\n  url: https://hooks.example.com/ops\n  body:\n    done: true\n",
+    },
+    OpSpec {
+        name: "sleep",
+        summary: "Waits for a span of time, or until a point in time. It holds no worker.",
+        pool: "",
+        params: &[
+            optional("for", ParamType::Duration, "", "how long, at most 365 days; `for` or `until` must be given"),
+            optional(
+                "until",
+                ParamType::Time,
+                "",
+                "until when, at most 365 days from then; in the past it is over at once",
+            ),
+        ],
+        outputs: &[output("until", OutputType::Text, "when it was over, in RFC 3339")],
+        primary: "",
+        timeout: WAIT_MAX,
+        example: "uses: sleep\nwith:\n  for: 48h\n",
+    },
+    OpSpec {
+        name: "wait.event",
+        summary: "Waits for an event that somebody sends with `darkroom signal`. One that came first is kept for it. Without `timeout` it waits up to 365 days.",
+        pool: "",
+        params: &[
+            required("name", ParamType::Text { max: 100 }, "the event's name"),
+            optional("filter", ParamType::Condition, "", "take only events for which this holds; it knows `data`"),
+            optional(
+                "schema",
+                ParamType::Schema,
+                "",
+                "what the data has to be like; an event with other data is refused",
+            ),
+        ],
+        outputs: &[output("data", OutputType::Any, "the event's data")],
+        primary: "",
+        timeout: WAIT_MAX,
+        example: "uses: wait.event\ntimeout: 7d\nwith:\n  name: payment\n  filter: data.amount >= 10\n  schema:\n    type: object\n    required: [amount]\n    properties:\n      amount: { type: number, minimum: 0 }\n",
+    },
+    OpSpec {
+        name: "human.approve",
+        summary: "Waits until a person approves or rejects, with `darkroom approve` or `darkroom reject`. Without `timeout` it waits up to 365 days.",
+        pool: "",
+        params: &[
+            required("title", ParamType::Text { max: 1_000 }, "what is asked"),
+            optional("show", ParamType::Any, "", "a file, or a list of files, to look at"),
+            optional("ask", ParamType::Form, "", "the fields of a form; one with a `default` need not be filled in"),
+            optional("choose", ParamType::Images, "", "pictures of which one has to be chosen to approve"),
+        ],
+        outputs: &[
+            output("decision", OutputType::Text, "`approved`, `rejected` or `timed_out`"),
+            output("answers", OutputType::Any, "the form, filled in"),
+            output("choice", OutputType::Artifact(Kind::Image), "the picture that was chosen"),
+            output("by", OutputType::Text, "who decided"),
+            output("at", OutputType::Text, "when, in RFC 3339"),
+            output("note", OutputType::Text, "what they wrote about it"),
+        ],
+        primary: "",
+        timeout: WAIT_MAX,
+        example: "uses: human.approve\ntimeout: 48h\nwith:\n  title: Publish this picture?\n  ask:\n    caption: { type: string, maxLength: 200 }\n",
+    },
+    OpSpec {
+        name: "value",
+        summary: "Gives the value of an expression a name.",
+        pool: "",
+        params: &[optional("value", ParamType::Any, "", "the value; it must be given, and may be none")],
+        outputs: &[output("value", OutputType::Any, "the value")],
+        primary: "",
+        timeout: MINUTE,
+        example: "uses: value\nwith:\n  value: ${{ run.workflow | upper }}\n",
     },
     OpSpec {
         name: "noop",

@@ -37,6 +37,71 @@ impl std::fmt::Display for Timestamp {
     }
 }
 
+/// The text is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no time; write it as RFC 3339, such as 2027-01-31T09:00:00Z")]
+pub struct ParseTimestampError(String);
+
+impl std::str::FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    /// RFC 3339 with any offset, from 1970 to 9999. Fractions of a millisecond are cut off; a leap second is the second
+    /// after it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_rfc_3339(text.trim()).ok_or_else(|| ParseTimestampError(text.chars().take(40).collect()))
+    }
+}
+
+fn parse_rfc_3339(text: &str) -> Option<Timestamp> {
+    let number = |from: usize, to: usize, max: u64| -> Option<u64> {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse().ok().filter(|number| *number <= max)
+    };
+    let sign = |at: usize, any: &str| text.get(at..at + 1).filter(|found| any.contains(*found));
+    let (year, month, day) = (number(0, 4, 9_999)?, number(5, 7, 12)?, number(8, 10, 31)?);
+    let (hour, minute, second) = (number(11, 13, 23)?, number(14, 16, 59)?, number(17, 19, 60)?);
+    sign(4, "-").and(sign(7, "-")).and(sign(10, "Tt ")).and(sign(13, ":")).and(sign(16, ":"))?;
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days_of_month = match month {
+        2 => 28 + u64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if month == 0 || day == 0 || day > days_of_month || year < 1970 {
+        return None;
+    }
+    let mut rest = text.get(19..)?;
+    let mut ms = 0;
+    if let Some(fraction) = rest.strip_prefix('.') {
+        let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        let digits: String = fraction[..length].chars().chain("00".chars()).take(3).collect();
+        ms = digits.parse::<u64>().ok().filter(|_| length > 0)?;
+        rest = &fraction[length..];
+    }
+    let offset: i64 = match rest {
+        "Z" | "z" => 0,
+        _ => {
+            let sign = match rest.get(..1)? {
+                "+" => 1,
+                "-" => -1,
+                _ => return None,
+            };
+            let (hours, minutes) = rest.get(1..)?.split_once(':')?;
+            let part = |text: &str, max: i64| {
+                text.parse::<i64>().ok().filter(|part| text.len() == 2 && (0..=max).contains(part))
+            };
+            sign * (part(hours, 23)? * 60 + part(minutes, 59)?)
+        }
+    };
+    // Howard Hinnant's days-from-civil algorithm.
+    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let (era, yoe) = (y / 400, y % 400);
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + (153 * m + 2) / 5 + day - 1;
+    let days = (era * 146_097 + doe).checked_sub(719_468)?;
+    let utc = (days * 86_400 + hour * 3_600 + minute * 60 + second) as i64 - offset * 60;
+    u64::try_from(utc).ok().map(|seconds| Timestamp(seconds * 1_000 + ms))
+}
+
 /// A span of time in milliseconds. Reads `250ms`, `30s`, `5m`, `48h`, `7d`, or a number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(pub u64);
@@ -121,6 +186,36 @@ mod tests {
         }
         for text in ["", "s", "3 weeks", "1e400d", "-1s", "99999999999d"] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_read_what_they_print_and_what_others_write() {
+        for ms in [0, 951_782_400_000, 951_827_696_789, 1_795_248_000_000, 253_402_300_799_999] {
+            assert_eq!(Timestamp(ms).to_string().parse(), Ok(Timestamp(ms)));
+        }
+        let cases = [
+            ("2000-02-29T12:34:56Z", 951_827_696_000),
+            ("2000-02-29t14:34:56.7891+02:00", 951_827_696_789),
+            ("2000-02-29 07:04:56.5-05:30", 951_827_696_500),
+        ];
+        for (text, ms) in cases {
+            assert_eq!(text.parse(), Ok(Timestamp(ms)), "{text}");
+        }
+        for text in [
+            "",
+            "2026",
+            "2026-11-21",
+            "2026-02-29T00:00:00Z",
+            "2026-11-21T08:00:00",
+            "1969-12-31T23:59:59Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T08:00:00.Z",
+            "2026-11-21T08:00:00+2:00",
+            "tomorrow at noon, please",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }
 

@@ -6,6 +6,7 @@ mod figures;
 mod fleet;
 mod folder;
 mod ground;
+mod held;
 mod idle;
 mod limit;
 mod limit_cycle;

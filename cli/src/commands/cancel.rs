@@ -39,11 +39,17 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a reason may be.
 const REASON_BYTES_MAX: usize = 1_000;
 
+/// Refuses a reason that is too long to be kept.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Failure> {
+    match reason.len() > REASON_BYTES_MAX {
+        true => Err(Failure::usage(format!("the reason is over {REASON_BYTES_MAX} bytes"))),
+        false => Ok(()),
+    }
+}
+
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
-    if args.reason.len() > REASON_BYTES_MAX {
-        return Err(Failure::usage(format!("the reason is over {REASON_BYTES_MAX} bytes")));
-    }
+    check_reason(&args.reason)?;
     let records = Records::open(&settings).await?;
     let (id, summary) = run_name::find(&records, &args.run).await?;
     if summary.status.is_terminal() {

@@ -6,30 +6,36 @@ use crate::embedded::Embedded;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::folder;
+use crate::given::{self, Assignment};
 use crate::handing::{self, Bring, Watch};
+use crate::links::Links;
 use crate::output::{Format, complain, say, say_json};
-use crate::run_name;
 use crate::settings::Settings;
 use crate::trail::Trail;
+use crate::{order, run_name};
 use darkroom_backend::{ArtifactError, Artifacts, Clock};
 use darkroom_coordinator::{RunCommand, Stored};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Run, kept_artifacts};
-use darkroom_proto::{Duration, RunId, StepPath};
+use darkroom_engine::{Run, What, kept_artifacts, settable};
+use darkroom_proto::{Duration, Map, RunId, RunStatus, StepPath};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-/// Go on with a run that failed or was interrupted; what is done stays done
+/// Go on with a run that failed, was interrupted or is paused; what is done stays done
 #[derive(Debug, clap::Args)]
 #[command(after_help = "RUN is an id, 4 or more characters of it, a workflow (its newest run), or @latest; STEP an \
     id, a number, or an instance such as `branded[3]`.\n\nExamples:\n  darkroom resume @latest\n  \
-    darkroom resume product-photo --from-step crop\n  darkroom resume product-photo --from-step 4")]
+    darkroom resume product-photo --from-step crop\n  darkroom resume product-photo --from-step 4\n  \
+    darkroom resume product-photo --set 'prompt=a blue mug'")]
 pub(crate) struct Args {
     /// The run
     run: String,
     /// Drop this step and what depends on it, and do them again
     #[arg(long, value_name = "STEP")]
     from_step: Option<String>,
+    /// An input that has another value from now on, for the steps that have not run; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<Assignment>,
     /// On a fleet: show the run until it ends, or for so long. Without a fleet it is always shown
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true)]
     wait: Option<Option<Duration>>,
@@ -38,34 +44,79 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     // Only to have a good message when there is nothing here; the state is opened for writing below.
-    let id = {
+    let (id, set) = {
         let records = Records::open(&settings).await?;
-        run_name::find(&records, &args.run).await?.0
+        let (id, summary) = run_name::find(&records, &args.run).await?;
+        let set = set_inputs(&records, id, &args.set, &settings).await?;
+        let goes_on_there = summary.status == RunStatus::Paused || !set.is_empty() && !summary.status.is_terminal();
+        if goes_on_there && matches!(&records, Records::Folder(reader) if reader.is_guest()) {
+            return in_other_process(records, id, &args, set, &settings, format).await;
+        }
+        (id, set)
     };
+    let wish = Wish { from_step: args.from_step.as_deref(), set };
     if let Some(place) = settings.fleet()? {
         let artifacts = folder::artifacts(&settings)?;
         let fleet = Fleet::open(&place, artifacts.clone()).await?;
         let began = Clock::system().now();
         let watch =
             |wait| Watch { settings: &settings, artifacts: &artifacts, wait, bring: Bring::Nothing, began, format };
-        let ended = in_fleet(&fleet, id, args.from_step.as_deref(), args.wait.map(watch), &artifacts, format).await;
+        let ended = in_fleet(&fleet, id, wish, args.wait.map(watch), &artifacts, format).await;
         fleet.close().await;
         return ended;
     }
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
-    go_on(&engine, id, args.from_step.as_deref(), &settings, format).await
+    go_on(&engine, id, wish, &settings, format).await
+}
+
+/// How a run is to go on.
+#[derive(Debug, Default)]
+pub(crate) struct Wish<'a> {
+    /// From this step, as a person names it.
+    pub(crate) from_step: Option<&'a str>,
+    /// With other inputs.
+    pub(crate) set: Map,
+}
+
+/// The inputs that are to have other values.
+async fn set_inputs(records: &Records, id: RunId, set: &[Assignment], settings: &Settings) -> Result<Map, Failure> {
+    if set.is_empty() {
+        return Ok(Map::new());
+    }
+    let plan = records.stored(id).await?.plan;
+    given::take_in_given(&plan, set, &folder::artifacts(settings)?, &Links::new(settings)).await
+}
+
+/// Another process has the paused run: it is told to go on with it.
+async fn in_other_process(
+    records: Records,
+    id: RunId,
+    args: &Args,
+    set: Map,
+    settings: &Settings,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    let stored = records.stored(id).await?;
+    let wish = Wish { from_step: args.from_step.as_deref(), set };
+    let (from, command) = checked(&stored, &wish, &folder::artifacts(settings)?)?;
+    say_resuming(id, from.as_ref());
+    if let Some((key, command)) = command {
+        let is_answer = |what: &What| matches!(what, What::RunResumed { .. } | What::Refused { .. });
+        order::give(settings, records, id, &key, &command, is_answer).await?;
+    }
+    order::say_status(settings, id, format).await
 }
 
 /// Goes on with a run and shows it until it ends.
 pub(crate) async fn go_on(
     engine: &Embedded,
     id: RunId,
-    from_step: Option<&str>,
+    wish: Wish<'_>,
     settings: &Settings,
     format: Format,
 ) -> Result<ExitCode, Failure> {
     let stored = engine.desk.load(id).await?.ok_or_else(|| Failure::not_found(format!("there is no run {id}")))?;
-    let (from, command) = checked(&stored, from_step, &engine.artifacts)?;
+    let (from, command) = checked(&stored, &wish, &engine.artifacts)?;
     say_resuming(id, from.as_ref());
     let running = engine.start(Some(BTreeSet::from([id])));
     if let Some((key, command)) = command {
@@ -78,14 +129,14 @@ pub(crate) async fn go_on(
 pub(crate) async fn in_fleet(
     fleet: &Fleet,
     id: RunId,
-    from_step: Option<&str>,
+    wish: Wish<'_>,
     watch: Option<Watch<'_>>,
     artifacts: &Artifacts,
     format: Format,
 ) -> Result<ExitCode, Failure> {
     let records = Records::Fleet(fleet.store.clone());
     let stored = records.stored(id).await?;
-    let (from, command) = checked(&stored, from_step, artifacts)?;
+    let (from, command) = checked(&stored, &wish, artifacts)?;
     // What happens from here on is shown, so it is looked up before the command is given.
     let trail = match (&watch, &command) {
         (Some(watch), Some(_)) => Some(Trail::onwards(watch.settings, records, id).await?),
@@ -125,13 +176,18 @@ type Keyed = (String, RunCommand);
 /// The step to go on from and, if the run has ended, the command that makes it go on; refused if there is nothing to do.
 fn checked(
     stored: &Stored,
-    from_step: Option<&str>,
+    wish: &Wish<'_>,
     artifacts: &Artifacts,
 ) -> Result<(Option<StepPath>, Option<Keyed>), Failure> {
     let Stored { run, plan } = stored;
     let id = run.id;
-    let from = from_step.map(|name| step_named(plan, name)).transpose()?;
+    let from = wish.from_step.map(|name| step_named(plan, name)).transpose()?;
     let ended = run.head.status.is_terminal();
+    let is_paused = run.head.paused.is_some();
+    if !ended && !is_paused && !wish.set.is_empty() {
+        return Err(Failure::conflict(format!("{id} is under way, so its inputs stay as they are"))
+            .advice(format!("pause it first: darkroom pause {}", id.short())));
+    }
     if ended && from.is_none() && run.head.failure.is_none() && run.head.tolerated == 0 && run.head.cancelled.is_none()
     {
         return Err(Failure::conflict(format!("{id} is completed: there is nothing to go on with"))
@@ -141,9 +197,10 @@ fn checked(
         return Err(Failure::conflict(format!("{id} has not ended, so no step of it can be dropped"))
             .advice(format!("let it end first: darkroom resume {}", id.short())));
     }
+    settable(plan, run, from.as_ref(), &wish.set).map_err(Failure::conflict)?;
     verify(artifacts, plan, run, from.as_ref())?;
     let key = format!("resume/{id}/{}", run.head.generation);
-    let command = ended.then(|| (key, RunCommand::Resume { from: from.clone() }));
+    let command = (ended || is_paused).then(|| (key, RunCommand::Resume { from: from.clone(), set: wish.set.clone() }));
     Ok((from, command))
 }
 

@@ -80,13 +80,17 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     let newest = newest(&engine.store, fingerprint).await?;
     if let Some(step) = &args.from_step {
         let (id, _) = newest.ok_or_else(none_to_go_on_with)?;
-        return commands::resume::go_on(&engine, id, Some(step), &settings, format).await;
+        return commands::resume::go_on(&engine, id, from_step(step), &settings, format).await;
     }
     if let Some((id, status)) = newest
         && !status.is_terminal()
         && !args.new
         && !args.what.force
     {
+        if status == RunStatus::Paused {
+            return Err(Failure::conflict(format!("{id} is paused"))
+                .advice(format!("to go on: darkroom resume {}; --new begins another run", id.short())));
+        }
         complain(&format!("continuing {id}, which was interrupted (--new begins another)"));
         let stored = engine.desk.load(id).await?.ok_or_else(|| Failure::not_found(format!("there is no run {id}")))?;
         let running = engine.start(Some(BTreeSet::from([id])));
@@ -134,7 +138,7 @@ async fn in_fleet(
     let records = Records::Fleet(fleet.store.clone());
     if let Some(step) = &args.from_step {
         let (id, _) = newest.ok_or_else(none_to_go_on_with)?;
-        return commands::resume::in_fleet(&fleet, id, Some(step), Some(watch), &artifacts, format).await;
+        return commands::resume::in_fleet(&fleet, id, from_step(step), Some(watch), &artifacts, format).await;
     }
     let id = match newest {
         Some((id, status)) if !status.is_terminal() && !args.new && !args.what.force => {
@@ -156,6 +160,10 @@ async fn in_fleet(
     let ended = watch.until_it_ends(Trail::new(settings, records, id, 0), id, file.plan.clone()).await;
     fleet.close().await;
     ended
+}
+
+fn from_step(step: &str) -> commands::resume::Wish<'_> {
+    commands::resume::Wish { from_step: Some(step), ..Default::default() }
 }
 
 fn none_to_go_on_with() -> Failure {
@@ -315,7 +323,7 @@ pub(crate) async fn follow(
 ) -> Result<ExitCode, Failure> {
     let id = stored.run.id;
     let began = Clock::system().now();
-    let mut progress = Progress::new(stored.plan.clone());
+    let mut progress = Progress::new(stored.plan.clone(), id);
     let mut interrupt = Interrupt::listen()?;
     let ended = loop {
         tokio::select! {

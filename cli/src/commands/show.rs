@@ -118,7 +118,12 @@ fn collect(step: &StepDocument, rows: &mut Vec<Vec<String>>) {
     });
     let error = step.error.as_ref().map(|error| format!("{}: {}", error.class, error.message));
     let saved = step.saved.as_ref().map(|path| format!("→ {path}"));
-    let note: Vec<String> = [counts, error, step.reason.clone(), saved].into_iter().flatten().collect();
+    let said = |name: &str| step.output.get(name).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+    let decided = said("decision").filter(|_| step.op == "human.approve").map(|decision| match said("by") {
+        Some(by) => format!("{decision} by {by} at {}", said("at").unwrap_or_default()),
+        None => decision.to_owned(),
+    });
+    let note: Vec<String> = [counts, error, decided, step.reason.clone(), saved].into_iter().flatten().collect();
     let attempts = if step.attempts == 0 { String::new() } else { step.attempts.to_string() };
     let cost = Money::from_usd(step.cost).to_string();
     rows.push(vec![step.path.clone(), step.op.clone(), step.status.to_string(), attempts, took, cost, note.join("; ")]);

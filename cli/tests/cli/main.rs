@@ -12,6 +12,7 @@ mod failing;
 mod films;
 mod fleet_settings;
 mod folder;
+mod held;
 mod inputs;
 mod kill;
 mod links;

@@ -176,7 +176,7 @@ impl<'a> Compiler<'a, '_> {
     /// The conditions of a step and of the groups around it.
     pub(super) fn conditions(&mut self, at: usize) {
         for node in self.steps[at].conditions.clone() {
-            let view = View { step: Some(at), items: self.steps[at].parent, condition: true };
+            let view = View { step: Some(at), items: self.steps[at].parent, condition: true, event: false };
             if let Some((expr, _)) = self.bare(node, &view) {
                 self.steps[at].holds.push(expr);
             }
@@ -186,7 +186,7 @@ impl<'a> Compiler<'a, '_> {
     /// What a fan-out goes over.
     pub(super) fn fan_out(&mut self, at: usize) {
         let def = self.steps[at].def;
-        let view = View { step: Some(at), items: self.steps[at].parent, condition: false };
+        let view = View { step: Some(at), items: self.steps[at].parent, condition: false, event: false };
         if let Some(node) = def.for_each {
             let (template, ty) = match &node.kind {
                 NodeKind::List(items) => {

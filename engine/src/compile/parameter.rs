@@ -91,7 +91,7 @@ impl<'a> Compiler<'a, '_> {
     /// Reads the parameters of a step.
     pub(super) fn parameters(&mut self, at: usize) {
         let (def, op) = (self.steps[at].def, self.steps[at].op);
-        let view = View { step: Some(at), items: self.steps[at].parent, condition: false };
+        let view = View { step: Some(at), items: self.steps[at].parent, condition: false, event: false };
         for &(name, node) in &def.with {
             let Some(op) = op else {
                 self.template(node, &view);
@@ -106,7 +106,18 @@ impl<'a> Compiler<'a, '_> {
                 self.empty(param, name.span, node);
                 continue;
             }
+            if param.ty == ParamType::Condition {
+                let asked = View { event: true, ..view };
+                let template = self.bare(node, &asked).map(|(expr, _)| Template::Expr(expr));
+                self.steps[at].given.insert(param.name, Given { node, template, ty: Type::Any });
+                continue;
+            }
             let found = self.template(node, &view);
+            if let (ParamType::Schema | ParamType::Form, Some((template, _))) = (param.ty, &found) {
+                let template = self.written_schema(param, node, template);
+                self.steps[at].given.insert(param.name, Given { node, template, ty: Type::Any });
+                continue;
+            }
             let ty = found.as_ref().map_or(Type::Any, |(_, ty)| ty.clone());
             let sound = match &found {
                 Some((Template::Literal(_) | Template::List(_) | Template::Map(_), _)) => {
@@ -178,7 +189,17 @@ impl<'a> Compiler<'a, '_> {
             _ => None,
         };
         match param.ty {
-            ParamType::Any => true,
+            // Schemas and conditions are looked at where they are read.
+            ParamType::Any | ParamType::Condition | ParamType::Schema | ParamType::Form => true,
+            ParamType::Time => match text {
+                Some(text) if text.parse::<darkroom_proto::Timestamp>().is_ok() => true,
+                Some(text) => self.no(
+                    node,
+                    format!("`{text}` is no time"),
+                    "write it as RFC 3339, such as `\"2027-01-31T09:00:00Z\"`".into(),
+                ),
+                None => self.mismatch(param, node),
+            },
             ParamType::Text { max } => match text {
                 Some(text) if text.chars().count() > max => self.range(
                     node,
@@ -444,7 +465,8 @@ impl<'a> Compiler<'a, '_> {
     /// Whether a value of this type can be what the parameter takes.
     fn fits(&mut self, param: &ParamSpec, ty: &Type, span: Span, source: Option<&str>) -> bool {
         let fits = match (param.ty, ty) {
-            (ParamType::Any, _) | (_, Type::Any | Type::Null) => true,
+            (ParamType::Any | ParamType::Condition | ParamType::Schema | ParamType::Form, _)
+            | (_, Type::Any | Type::Null) => true,
             (
                 ParamType::Text { .. }
                 | ParamType::Enum(_)
@@ -452,6 +474,7 @@ impl<'a> Compiler<'a, '_> {
                 | ParamType::Color
                 | ParamType::Aspect
                 | ParamType::Duration
+                | ParamType::Time
                 | ParamType::SavePath,
                 ty,
             ) => {
@@ -562,6 +585,10 @@ pub(crate) fn wanted(param: &ParamSpec) -> String {
         ParamType::Color => "a colour".into(),
         ParamType::Aspect => "a proportion".into(),
         ParamType::Duration => "a duration".into(),
+        ParamType::Time => "a point in time".into(),
+        ParamType::Condition => "an expression".into(),
+        ParamType::Schema => "a JSON Schema".into(),
+        ParamType::Form => "a form".into(),
         ParamType::SavePath => "a path".into(),
         ParamType::Box => "a box".into(),
         ParamType::Artifact(kind) => describe_kind(Some(kind)).into(),
@@ -587,6 +614,10 @@ pub(super) fn sample(param: &ParamSpec) -> String {
         ParamType::Color => "\"#ffffff\"".into(),
         ParamType::Aspect => "\"16:9\"".into(),
         ParamType::Duration => "20ms".into(),
+        ParamType::Time => "\"2027-01-31T09:00:00Z\"".into(),
+        ParamType::Condition => "data.amount > 0".into(),
+        ParamType::Schema => "{ type: object }".into(),
+        ParamType::Form => "{ note: { type: string } }".into(),
         ParamType::SavePath => "./output/final.png".into(),
         ParamType::Box => "{ x: 10, y: 10, w: 200, h: 100 }".into(),
         ParamType::Artifact(_) | ParamType::AnyArtifact => format!("${{{{ inputs.{} }}}}", param.name),

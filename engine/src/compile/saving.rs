@@ -62,7 +62,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn path(&mut self, at: usize, node: &'a Node, items: Option<usize>) -> Option<Template> {
-        let view = View { step: Some(at), items, condition: false };
+        let view = View { step: Some(at), items, condition: false, event: false };
         if let NodeKind::Text(_) = node.kind {
             let (template, ty) = self.template(node, &view)?;
             if !matches!(ty, Type::Text | Type::Word(_) | Type::Any) {

@@ -30,6 +30,8 @@ pub(super) struct View {
     pub items: Option<usize>,
     /// Whether it is a condition.
     pub condition: bool,
+    /// Whether it is asked about an event, whose data is `data`.
+    pub event: bool,
 }
 
 /// A path that was found: what it reads, its type, and how many of its segments that covers.
@@ -89,6 +91,7 @@ impl<'a> Compiler<'a, '_> {
                 let reference = if path.root == "index" { Reference::Index } else { Reference::Number };
                 Ok(Found { reference, ty: Type::Integer, covered: 0 })
             }
+            ("data", _) if view.event => Ok(Found { reference: Reference::Data, ty: Type::Any, covered: 0 }),
             ("matrix", name) => self.axis(view, path, name.map(|(name, range)| (name, range.clone()))),
             _ => Err(self.unknown_root(view, path)),
         }

@@ -157,7 +157,7 @@ fn reports_of_old_attempts_and_generations_are_ignored_and_counted() {
     world.fail_of("b", ErrorClass::InvalidInput);
     let mut old = first.clone();
     old.path = crate::world::path("b");
-    world.apply(Event::Resume { from: None });
+    world.apply(Event::Resume { from: None, set: Default::default() });
     let old = world.work_on(&old);
     assert!(world.apply(Event::Report(old)).is_empty(), "it was begun anew");
     assert_eq!(world.run.head.stale_reports, 3);
@@ -267,7 +267,7 @@ fn a_run_that_was_broken_off_can_be_resumed() {
     let broken = break_off(&mut world.run, error(ErrorClass::WorkflowError), world.now);
     assert!(!broken.steps.is_empty() && world.run.steps.values().all(|step| step.state.ended()));
     world.queue.clear();
-    world.apply(Event::Resume { from: None });
+    world.apply(Event::Resume { from: None, set: Default::default() });
     world.play();
     assert_eq!(world.run_status(), RunStatus::Completed);
 }

@@ -8,15 +8,18 @@
 
 mod failure;
 mod fanout;
+mod held;
 mod money;
 mod order;
 mod parking;
+mod pause;
 mod preview;
 mod property;
 mod recovery;
 mod resume;
 mod reuse;
 mod scale;
+mod signal;
 mod waiting;
 mod watch;
 mod world;

@@ -52,7 +52,7 @@ fn a_step_that_is_done_anew_is_paid_anew_and_what_was_paid_stays_counted() {
     let done = world.work_on(&message);
     world.apply(with_cost(done, 4, 0));
     world.play();
-    world.apply(Event::Resume { from: Some(path("a")) });
+    world.apply(Event::Resume { from: Some(path("a")), set: Default::default() });
     let message = world.take_of("a");
     assert_eq!(world.get("a").cost, StepCost::default());
     let done = world.work_on(&message);

@@ -9,13 +9,14 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-const FLOWS: [&str; 6] = [
+const FLOWS: [&str; 7] = [
     "steps:\n  - {id: a, uses: noop}\n  - parallel:\n      - {id: b, uses: noop, continue-on-error: true}\n      - {id: c, uses: noop}\n      - {id: d, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.b.data }}'}}\n  - {id: f, needs: [a], uses: noop}\n",
     "steps:\n  - id: x\n    for-each: range(30)\n    tolerate: 2\n    max-parallel: 5\n    uses: noop\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
     "steps:\n  - id: x\n    for-each: range(4)\n    continue-on-error: true\n    steps:\n      - {id: p, uses: noop}\n      - id: y\n        matrix: {k: [1, 2, 3]}\n        steps:\n          - {id: q, uses: noop}\n          - {id: r, uses: noop, continue-on-error: true}\n      - {id: s, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
     "steps:\n  - id: x\n    for-each: range(6)\n    steps:\n      - id: y\n        for-each: range(4)\n        tolerate: 1\n        uses: noop\n      - {id: s, uses: noop}\n  - parallel:\n      - {id: f, for-each: range(3), uses: noop}\n      - {id: g, uses: noop}\n",
     "steps:\n  - {id: a, uses: image.generate, with: {prompt: mug}}\n  - id: x\n    for-each: range(12)\n    tolerate: 3\n    uses: image.generate\n    with: {prompt: 'mug ${{ item }}'}\n  - {id: b, uses: image.grayscale, with: {image: '${{ steps.a.image }}'}}\n",
     "steps:\n  - id: x\n    for-each: range(5)\n    continue-on-error: true\n    steps:\n      - {id: p, uses: image.generate, with: {prompt: mug}}\n      - id: y\n        for-each: range(3)\n        tolerate: 1\n        uses: image.generate\n        with: {prompt: cup}\n      - {id: s, uses: image.detect, with: {image: '${{ steps.p.image }}'}}\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
+    "steps:\n  - {id: v, uses: value, with: {value: [1, 2, 3]}}\n  - id: x\n    for-each: steps.v.value\n    continue-on-error: true\n    steps:\n      - {id: p, uses: image.generate, with: {prompt: mug}}\n      - {id: w, uses: wait.event, timeout: 1h, with: {name: go, filter: data == item}}\n      - {id: q, uses: noop}\n  - {id: e, uses: noop, with: {data: '${{ steps.x.completed }}'}}\n",
 ];
 
 static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| FLOWS.iter().map(|text| plan_of(text)).collect());
@@ -31,6 +32,8 @@ struct Weather {
     /// How often a message waits, one in how many; 0: never.
     waits: usize,
     cancel_at: Option<usize>,
+    /// Whether it is paused now and then, and gets events.
+    visited: bool,
     resumes: u32,
 }
 
@@ -42,10 +45,10 @@ fn weather() -> impl Strategy<Value = Weather> {
         0..6u32,
         0..4usize,
         losses_and_waits,
-        prop::option::weighted(0.3, 0..60usize),
+        (prop::option::weighted(0.3, 0..60usize), any::<bool>()),
         0..3u32,
     )
-        .prop_map(|(flow, seed, faults, repeats, (losses, waits), cancel_at, resumes)| Weather {
+        .prop_map(|(flow, seed, faults, repeats, (losses, waits), (cancel_at, visited), resumes)| Weather {
             flow,
             seed,
             faults,
@@ -53,6 +56,7 @@ fn weather() -> impl Strategy<Value = Weather> {
             losses,
             waits,
             cancel_at,
+            visited,
             resumes,
         })
 }
@@ -81,7 +85,7 @@ fn play(weather: &Weather) -> World {
         if round > 0 {
             world.reload();
             let from = (dice.below(2) == 0).then(|| paths[dice.below(paths.len())].parse().unwrap());
-            world.apply(Event::Resume { from });
+            world.apply(Event::Resume { from, set: Default::default() });
         }
         storm(&mut world, &mut dice, weather);
     }
@@ -96,6 +100,14 @@ fn storm(world: &mut World, dice: &mut Dice, weather: &Weather) {
         assert!(steps < 20_000, "it goes on for ever");
         if weather.cancel_at == Some(steps) {
             world.apply(Event::Cancel { reason: "storm".into() });
+        }
+        if weather.visited && dice.below(25) == 0 {
+            match dice.below(3) {
+                0 => drop(world.apply(Event::Pause { reason: "storm".into() })),
+                1 if world.run.head.paused.is_some() => drop(world.apply(unpause())),
+                _ => drop(world.signal("go", json!(dice.below(4)))),
+            }
+            continue;
         }
         if losses > 0 && dice.below(40) == 0 {
             losses -= 1;
@@ -115,7 +127,11 @@ fn storm(world: &mut World, dice: &mut Dice, weather: &Weather) {
         match (world.queue.len(), reports.len()) {
             (0, 0) => {
                 let seed = dice.below(usize::MAX) as u64;
-                if !world.check_parked(|step| Dice(seed ^ step.path.as_str().len() as u64).below(3) > 0) {
+                if world.run.head.paused.is_some() {
+                    world.apply(unpause());
+                } else if !world.check_parked(|step| Dice(seed ^ step.path.as_str().len() as u64).below(3) > 0)
+                    && !world.let_time_pass()
+                {
                     return;
                 }
             }
@@ -140,12 +156,19 @@ fn storm(world: &mut World, dice: &mut Dice, weather: &Weather) {
     }
 }
 
-/// How often each step ended in each round between resumes.
+fn unpause() -> Event {
+    Event::Resume { from: None, set: Default::default() }
+}
+
+/// How often each step ended in each round between resumes; a pause begins no round.
 fn ends(events: &[Happened]) -> BTreeMap<(usize, StepPath), u32> {
     let mut ends = BTreeMap::new();
-    let mut round = 0;
+    let (mut round, mut is_paused) = (0, false);
     for event in events {
         match &event.what {
+            What::RunPaused { .. } => is_paused = true,
+            What::RunCancelled { .. } | What::RunCompleted { .. } | What::RunFailed { .. } => is_paused = false,
+            What::RunResumed { .. } if is_paused => is_paused = false,
             What::RunResumed { .. } => round += 1,
             What::StepCompleted { step, .. } | What::StepFailed { step, .. } | What::StepSkipped { step, .. } => {
                 *ends.entry((round, step.clone())).or_insert(0) += 1;
@@ -185,7 +208,7 @@ proptest! {
     /// Without failures the order of reports changes nothing that is left at the end.
     #[test]
     fn the_order_of_reports_does_not_matter(flow in 0..FLOWS.len(), seed in any::<u64>(), repeats in 0..4usize, losses in 0..3u32, waits in 0..3usize) {
-        let calm = Weather { flow, seed, faults: 0, repeats, losses, waits, cancel_at: None, resumes: 0 };
+        let calm = Weather { flow, seed, faults: 0, repeats, losses, waits, cancel_at: None, visited: false, resumes: 0 };
         let world = play(&calm);
         let mut ordered = World::of(PLANS[flow].clone(), json!({}), |_| {});
         ordered.finish();

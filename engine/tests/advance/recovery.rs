@@ -1,8 +1,8 @@
 //! Cut the log: from every commit on, a run that is restored ends as the undisturbed one did.
 
 use crate::world::{World, picture, pictures, plan_of};
-use darkroom_engine::{Event, State, run_document};
-use darkroom_proto::ErrorClass;
+use darkroom_engine::{Decision, Event, State, run_document};
+use darkroom_proto::{ErrorClass, RunStatus};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn end(world: &World) -> (Value, Vec<(String, String)>) {
 fn scrub(value: &mut Value) {
     match value {
         Value::Object(object) => {
-            for key in ["created_at", "updated_at", "started_at", "finished_at", "attempts"] {
+            for key in ["created_at", "updated_at", "started_at", "finished_at", "attempts", "until", "at"] {
                 object.remove(key);
             }
             object.values_mut().for_each(scrub);
@@ -28,6 +28,7 @@ fn scrub(value: &mut Value) {
 
 /// Cuts the log of a run after every commit and lets each go on.
 fn every_cut(name: &str, mut world: World) {
+    let first = world.log.len();
     world.start();
     let mut files = vec![(1, world.files.clone())];
     while world.step() {
@@ -35,7 +36,7 @@ fn every_cut(name: &str, mut world: World) {
     }
     assert!(world.run.head.status.is_terminal(), "{name} hangs");
     let want = end(&world);
-    for commits in 1..=world.log.len() {
+    for commits in first..=world.log.len() {
         let mut cut = world.cut(commits);
         let ended: BTreeSet<String> =
             cut.run.steps.iter().filter(|(_, step)| step.state.ended()).map(|(path, _)| path.to_string()).collect();
@@ -189,5 +190,102 @@ fn a_cancelled_run_stays_cancelled_from_every_cut() {
         cut.play();
         assert_eq!(cut.run_status(), world.run_status());
         assert_eq!(cut.statuses(), world.statuses(), "cut at {commits}");
+    }
+}
+
+/// Waits of all kinds, and what people do about them: between any two commits the process may die.
+#[test]
+fn held_steps_recover_from_every_cut() {
+    let text = "steps:
+  - {id: v, uses: value, with: {value: [1, 2]}}
+  - {id: s, uses: sleep, with: {for: 30d}}
+  - id: x
+    for-each: steps.v.value
+    continue-on-error: true
+    steps:
+      - {id: w, uses: wait.event, timeout: 1h, with: {name: go, filter: data == item}}
+      - {id: p, uses: noop, with: {data: '${{ steps.w.data }}'}}
+  - {id: ask, uses: human.approve, timeout: 2h, with: {title: 'fine?'}}
+  - {id: end, uses: noop, with: {data: ['${{ steps.x.completed }}', '${{ steps.ask.decision }}']}}
+";
+    every_cut("held", World::new(text));
+    let mut early = World::new(text);
+    early.signal("go", json!(2));
+    every_cut("held, with an event that came first", early);
+}
+
+/// A command stays in the inbox until it is applied, so after a crash it may come again: that changes nothing.
+#[test]
+fn what_people_send_counts_once_whenever_the_process_dies() {
+    let text = "steps:
+  - id: x
+    for-each: range(3)
+    uses: wait.event
+    with: {name: go, filter: data.number > item}
+  - {id: n, uses: noop, with: {data: '${{ steps.x.results | map(attribute=\"data\") | list }}'}}
+  - {id: ask, uses: human.approve, with: {title: 'fine?', ask: {why: {type: string}}}}
+  - {id: last, uses: wait.event, with: {name: go}}
+";
+    let signal = |number: u32| Event::Signal {
+        key: format!("s{number}"),
+        name: "go".into(),
+        data: json!({ "number": number }),
+        by: "ada".into(),
+    };
+    let answers = json!({"why": "it is"}).as_object().cloned().unwrap();
+    let decision = |key: &str| Decision {
+        key: key.into(),
+        step: None,
+        approved: true,
+        answers: answers.clone(),
+        choice: None,
+        by: "ada".into(),
+        note: String::new(),
+    };
+    let script = [signal(3), signal(2), signal(9), signal(1), Event::Approve(decision("d"))];
+    let play = |world: &mut World| {
+        for event in &script {
+            while !world.queue.is_empty() {
+                world.step();
+            }
+            world.apply(event.clone());
+        }
+        while !world.queue.is_empty() {
+            world.step();
+        }
+    };
+    let mut world = World::new(text);
+    world.start();
+    play(&mut world);
+    assert_eq!(world.run_status(), RunStatus::Completed, "{:?}", world.statuses());
+    let want = end(&world);
+    for commits in 1..=world.log.len() {
+        let mut cut = world.cut(commits);
+        cut.queue_lost();
+        play(&mut cut);
+        assert_eq!(end(&cut), want, "cut at {commits}");
+    }
+}
+
+#[test]
+fn a_paused_run_stays_paused_from_every_cut_and_goes_on_as_if_nothing_had_been() {
+    let mut world = World::new(&catalogue("marketing-assets"));
+    let mut undisturbed = World::new(&catalogue("marketing-assets"));
+    undisturbed.finish();
+    world.start();
+    for _ in 0..9 {
+        world.step();
+    }
+    let before = world.log.len();
+    world.apply(Event::Pause { reason: "test".into() });
+    world.play();
+    for commits in before + 1..=world.log.len() {
+        let mut cut = world.cut(commits);
+        cut.queue_lost();
+        cut.play();
+        assert_eq!(cut.run_status(), RunStatus::Paused, "cut at {commits}");
+        cut.apply(Event::Resume { from: None, set: Default::default() });
+        cut.play();
+        assert_eq!(cut.statuses(), undisturbed.statuses(), "cut at {commits}");
     }
 }

@@ -62,7 +62,7 @@ fn beginning_many_failed_items_again_is_no_more_work() {
     world.faults.clear();
     (world.work, world.queue) = (0, Vec::new());
     let began = Instant::now();
-    world.apply(Event::Resume { from: None });
+    world.apply(Event::Resume { from: None, set: Default::default() });
     play(&mut world);
     println!("5000 items again: {:?}, {} units of work", began.elapsed(), world.work);
     assert!(world.work <= 14 * 5_000, "{}", world.work);

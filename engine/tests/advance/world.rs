@@ -2,7 +2,8 @@
 
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{
-    Change, Effect, Event, Happened, Head, Parked, Run, Source, Spec, State, Step, What, advance, compile, line, parked,
+    Change, Effect, Event, Happened, Head, Parked, Run, Signal, Source, Spec, State, Step, What, advance, compile,
+    line, parked,
 };
 use darkroom_proto::{
     Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
@@ -28,10 +29,12 @@ pub(crate) struct Queued {
 }
 
 /// What one commit wrote, as bytes.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Commit {
     head: Vec<u8>,
     steps: Vec<(StepPath, Option<Vec<u8>>)>,
+    signals: Vec<(u64, Option<Vec<u8>>)>,
+    overrides: Option<Vec<u8>>,
     voided: BTreeSet<(StepPath, u32)>,
 }
 
@@ -147,7 +150,8 @@ impl World {
         change(&mut spec);
         let spec: Spec = unpack(&pack(&spec));
         let run = Run::new(RunId::from_key("tenant", "key"), Arc::new(spec));
-        let log = vec![Commit { head: pack(&run.head), steps: Vec::new(), voided: BTreeSet::new() }];
+        let first = Commit { head: pack(&run.head), ..Commit::default() };
+        let log = vec![first];
         World {
             plan,
             run,
@@ -178,8 +182,19 @@ impl World {
     pub(crate) fn cut(&self, commits: usize) -> World {
         let mut head = Vec::new();
         let mut steps: BTreeMap<StepPath, Step> = BTreeMap::new();
+        let mut signals: BTreeMap<u64, Signal> = BTreeMap::new();
+        let mut overrides = Map::new();
         for commit in &self.log[..commits] {
             head.clone_from(&commit.head);
+            for (number, signal) in &commit.signals {
+                match signal {
+                    Some(signal) => signals.insert(*number, unpack(signal)),
+                    None => signals.remove(number),
+                };
+            }
+            if let Some(stored) = &commit.overrides {
+                overrides = unpack(stored);
+            }
             for (path, step) in &commit.steps {
                 match step {
                     Some(step) => steps.insert(path.clone(), unpack(step)),
@@ -189,9 +204,11 @@ impl World {
         }
         let head: Head = unpack(&head);
         let now = head.updated_at.after(Duration(1_000));
+        let mut run = Run::restore(self.run.id, self.run.spec.clone(), head, steps);
+        (run.signals, run.overrides) = (signals, overrides);
         World {
             plan: self.plan.clone(),
-            run: Run::restore(self.run.id, self.run.spec.clone(), head, steps),
+            run,
             now,
             queue: Vec::new(),
             faults: self.faults.clone(),
@@ -213,6 +230,7 @@ impl World {
     pub(crate) fn reload(&mut self) {
         let stored = self.cut(self.log.len());
         assert_eq!(stored.run.steps, self.run.steps, "what is stored is what is in memory");
+        assert_eq!((&stored.run.signals, &stored.run.overrides), (&self.run.signals, &self.run.overrides));
         self.run = stored.run;
     }
 
@@ -263,7 +281,9 @@ impl World {
     fn commit(&mut self, change: &Change) {
         let steps = change.steps.iter().map(|path| (path.clone(), self.run.steps.get(path).map(pack)));
         let (head, voided) = (pack(&self.run.head), change.voided.clone());
-        self.log.push(Commit { head, steps: steps.collect(), voided });
+        let signals = change.signals.iter().map(|number| (*number, self.run.signals.get(number).map(pack))).collect();
+        let overrides = change.inputs.then(|| pack(&self.run.overrides));
+        self.log.push(Commit { head, steps: steps.collect(), signals, overrides, voided });
     }
 
     /// What must hold after every event.
@@ -308,18 +328,26 @@ impl World {
                 State::Dispatched | State::Retrying { .. } => ("busy", step.watch.map(|watch| watch.look_at)),
                 State::Waiting { .. } => ("waiting", step.watch.map(|watch| watch.look_at)),
                 State::Parked { at } => ("parked", Some(at)),
+                State::Held { until } => {
+                    assert!(step.held.is_some(), "{path} is held, and nothing says for what");
+                    ("waiting", until)
+                }
                 State::Ready => {
-                    assert!(goes_on || head.in_flight >= head.window, "{path} is ready and nothing keeps it");
+                    let is_kept = goes_on || head.in_flight >= head.window || head.paused.is_some();
+                    assert!(is_kept, "{path} is ready and nothing keeps it");
                     states.insert("busy");
                     continue;
                 }
                 _ => continue,
             };
             states.insert(kind);
-            assert!(look_at.is_some() && head.look_at <= look_at, "{path} is {kind} and nobody looks: {step:?}");
+            let is_asleep = head.paused.is_some() && matches!(step.state, State::Parked { .. } | State::Held { .. });
+            let is_seen = look_at.is_some() && head.look_at.is_some() && head.look_at <= look_at;
+            assert!(is_asleep || is_seen, "{path} is {kind} and nobody looks: {step:?}");
             assert_eq!(step.waiting.is_some(), kind == "waiting", "{path}: {step:?}");
         }
         let want = match () {
+            () if head.paused.is_some() => RunStatus::Paused,
             () if goes_on || states.contains("busy") || states.is_empty() => RunStatus::Running,
             () if states.contains("parked") => RunStatus::PendingRetry,
             () => RunStatus::Waiting,
@@ -375,7 +403,7 @@ impl World {
 
     /// Answers the next message, or checks what is parked; false if there is neither.
     pub(crate) fn step(&mut self) -> bool {
-        let Some(message) = self.take() else { return self.check_parked(|_| true) };
+        let Some(message) = self.take() else { return self.check_parked(|_| true) || self.let_time_pass() };
         if let Some(report) = self.wait_with(&message) {
             self.apply(Event::Report(report));
             return true;
@@ -396,6 +424,24 @@ impl World {
         true
     }
 
+    /// Lets time pass until a step that the engine holds has waited long enough; false if there is none.
+    pub(crate) fn let_time_pass(&mut self) -> bool {
+        let held = self.run.steps.values().filter_map(|step| match step.state {
+            State::Held { until } => until,
+            _ => None,
+        });
+        let (Some(at), None) = (held.min(), &self.run.head.paused) else { return false };
+        self.now = self.now.max(at);
+        self.apply(Event::Looked { lost: BTreeSet::new(), ready: BTreeSet::new() });
+        true
+    }
+
+    /// Sends an event.
+    pub(crate) fn signal(&mut self, name: &str, data: Value) -> Change {
+        let key = format!("{name} {data}");
+        self.apply(Event::Signal { key, name: name.into(), data, by: "ada".into() })
+    }
+
     /// Answers messages until there are none left.
     pub(crate) fn play(&mut self) -> &mut World {
         while self.step() {}
@@ -412,7 +458,7 @@ impl World {
     pub(crate) fn resume(&mut self, from: Option<&str>) -> &mut World {
         self.reload();
         self.published.clear();
-        self.apply(Event::Resume { from: from.map(path) });
+        self.apply(Event::Resume { from: from.map(path), set: Default::default() });
         self.play();
         assert!(self.run.head.status.is_terminal(), "it hangs: {:#?}", self.statuses());
         self

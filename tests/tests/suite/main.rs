@@ -7,6 +7,7 @@ mod clients;
 mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;
+mod fleet_held;
 mod fleet_hooks;
 mod fleet_load;
 mod fleet_paid;

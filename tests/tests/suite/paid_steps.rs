@@ -163,7 +163,7 @@ impl<S: Store + Ledger, Q: Queue> Scene<S, Q> {
         self.desk.command(run, "cancel", &cancel).await.unwrap();
         self.is(run, RunStatus::Cancelled).await;
         assert!(self.fields(run).await.contains(&void_field(&message.path, 1)));
-        self.desk.command(run, "resume", &RunCommand::Resume { from: None }).await.unwrap();
+        self.desk.command(run, "resume", &RunCommand::Resume { from: None, set: Default::default() }).await.unwrap();
         let again = self.take().await;
         assert_eq!((again.generation, again.attempt), (2, 1));
         assert!(!self.fields(run).await.contains(&CANCEL_FIELD.to_owned()), "it is not cancelled any more");

@@ -178,6 +178,8 @@ fn check(op: &OpSpec, spec: &ParamSpec, value: &Value) -> Result<(), StepError> 
         ParamType::Results => value.as_array().is_some_and(|list| list.iter().all(Value::is_object)),
         ParamType::TextList => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
         ParamType::Any => true,
+        // Of ops that the engine performs itself.
+        ParamType::Time | ParamType::Condition | ParamType::Schema | ParamType::Form => true,
     };
     if fits {
         return Ok(());
@@ -223,7 +225,9 @@ fn allowed(ty: ParamType) -> String {
         ParamType::Images => "a list of pictures".into(),
         ParamType::Results => "the `.results` of a fan-out".into(),
         ParamType::TextList => "a list of texts".into(),
-        ParamType::Any => "anything".into(),
+        ParamType::Any | ParamType::Time | ParamType::Condition | ParamType::Schema | ParamType::Form => {
+            "anything".into()
+        }
     }
 }
 

@@ -217,7 +217,7 @@ fn fail_fails_as_often_as_it_says() {
 fn every_op_but_noop_runs_here() {
     let worker = Worker::default();
     // `noop` waits without a thread, so the loop of the worker does it.
-    for op in darkroom_proto::op::OPS.iter().filter(|op| op.name != "noop") {
+    for op in darkroom_proto::op::OPS.iter().filter(|op| op.name != "noop" && !op.performed_by_engine()) {
         let code = worker.run(op.name, json!({})).err().map(|error| error.code).unwrap_or_default();
         assert_ne!(code, "unknown_op", "{}", op.name);
     }

@@ -79,6 +79,11 @@ pub(super) struct Figures {
     pub(super) polls_per_job: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) polls_max: Option<u32>,
+    /// The memory of each role before runs were handed in that only wait, and when all of them waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_before_mb: Option<BTreeMap<&'static str, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_after_mb: Option<BTreeMap<&'static str, f64>>,
     /// How many jobs the provider charged: one for each step, or something was paid twice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) charges: Option<u64>,

@@ -5,6 +5,7 @@ use super::figures::{Figures, Timing, percentile};
 use super::fleet::{own_name, prepare, usage};
 use super::folder::Folder;
 use super::ground::{Choice, Ground};
+use super::held::held;
 use super::load::{Amount, Done, put_through};
 use super::provider::{Hooks, MODEL, Provider};
 use super::workflow::{compiled, films, pipeline, spec};
@@ -52,6 +53,9 @@ pub(super) struct Args {
     /// On a fleet: hand in a run of three no-ops of 100 ms every second meanwhile, and measure it too
     #[arg(long)]
     beside: bool,
+    /// On a fleet: so many runs instead that wait for an event and for nothing else
+    #[arg(long, conflicts_with_all = ["webhooks", "beside", "per_run", "wait"])]
+    held: bool,
     #[command(flatten)]
     fleet: Choice,
 }
@@ -89,6 +93,17 @@ pub(super) async fn waiting(args: &Args, settings: &Settings, place: Option<&Fle
     if place.is_none() && (args.webhooks || args.beside) {
         return Err(Failure::usage("--webhooks and --beside are for a fleet, and none is set")
             .advice("set DARKROOM__BROKER__URL and DARKROOM__STORE__URL, or leave them out"));
+    }
+    if args.held {
+        let Some(place) = place else {
+            return Err(Failure::usage("--held is for a fleet, and none is set")
+                .advice("set DARKROOM__BROKER__URL and DARKROOM__STORE__URL"));
+        };
+        let mut ground = Ground::open(settings, place, &args.fleet).await?;
+        let measured = ground.until_interrupted(Box::pin(held(args.jobs, &ground))).await;
+        let measured = measured.map_err(|failure| ground.explained(failure));
+        ground.close().await;
+        return measured;
     }
     let folder = Folder::new()?;
     let provider = Provider::start(&folder, args.wait, args.jobs).await?;
