@@ -64,6 +64,10 @@ pub enum Reference {
     Matrix,
     /// `run.NAME`: `id`, `workflow` or `started_at`.
     Run(String),
+    /// `error`: what the step failed of, in its `on-error` branch.
+    Error,
+    /// `previous`: the outputs of the iteration before, in the body of a `repeat`.
+    Previous,
 }
 
 /// Where the values of an expression come from.

@@ -2,6 +2,7 @@
 
 mod advance;
 mod again;
+mod branch;
 mod call;
 mod change;
 pub mod code;
@@ -23,9 +24,11 @@ pub mod plan;
 pub mod preview;
 mod price;
 mod quoting;
+mod race;
 mod read;
 pub mod reference;
 mod render;
+mod repeat;
 mod resume;
 mod retry;
 mod reuse;
@@ -58,8 +61,9 @@ pub use fanout::{Expansion, INSTANCES_MAX};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use render::{render, summary};
 pub use resume::kept_artifacts;
+pub use repeat::ITERATIONS_MAX;
 pub use run::{
-    Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN, saved_scope,
+    Caught, Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN, saved_scope,
 };
 pub use save::clean_save_path;
 pub use source::Source;

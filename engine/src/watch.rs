@@ -118,6 +118,7 @@ impl Run {
     fn derive_look(&mut self) {
         let look_at = |step: &Step| match step.state {
             State::Parked { at } => Some(at),
+            State::Open => step.fan.as_ref().filter(|fan| !fan.stopped && !fan.enough)?.begins_at,
             _ if is_under_way(step) => step.watch.map(|watch| watch.look_at),
             _ => None,
         };

@@ -6,6 +6,7 @@
     reason = "what a test does not expect ends it, and times are printed"
 )]
 
+mod branch;
 mod failure;
 mod fanout;
 mod money;
@@ -13,7 +14,9 @@ mod order;
 mod parking;
 mod preview;
 mod property;
+mod race;
 mod recovery;
+mod repeat;
 mod resume;
 mod reuse;
 mod scale;
