@@ -8,9 +8,10 @@ mod value;
 
 pub(crate) use input::TYPES;
 pub(crate) use step::CACHE_WORDS;
+pub(crate) use container::REPEAT_KEYS;
 #[cfg(test)]
 pub(crate) use {
-    container::{CONTENDER_KEYS, REPEAT_KEYS},
+    container::CONTENDER_KEYS,
     input::INPUT_KEYS,
     retry::RETRY_KEYS,
     step::{GROUP_KEYS, STEP_KEYS},

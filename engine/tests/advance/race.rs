@@ -69,11 +69,11 @@ fn the_failure_of_a_contender_is_no_failure_of_the_run() {
 #[test]
 fn a_race_that_nobody_wins_fails_with_all_causes() {
     let mut world = World::new(TWO).fault("hero[1]", 9, ErrorClass::InvalidInput);
-    world = world.fault("hero[2]", 9, ErrorClass::NothingFound);
+    world = world.fault("hero[2]", 9, ErrorClass::ContentRejected);
     world.finish();
     let (path, message) = world.failure();
     assert_eq!((path.as_str(), message), ("hero[2]", "every contender failed: 1: scripted; 2: scripted"));
-    assert_eq!(world.get("hero").error.as_ref().map(|error| error.class), Some(ErrorClass::NothingFound));
+    assert_eq!(world.get("hero").error.as_ref().map(|error| error.class), Some(ErrorClass::ContentRejected));
     assert_eq!(world.status("after"), "pending");
 }
 
