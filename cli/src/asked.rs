@@ -65,7 +65,7 @@ impl Asked {
             .nodes
             .iter()
             .map(|node| file.plan.node(*node))
-            .filter(|node| matches!(node.work, Work::FanOut(_)))
+            .filter(|node| matches!(&node.work, Work::FanOut(fan) if fan.has_items()))
             .map(|node| node.id.as_str())
             .collect();
         let (step, numbers) = match (text.split_once('='), fans.as_slice()) {

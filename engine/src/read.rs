@@ -1,14 +1,17 @@
 //! The tree of a file to a [`Definition`]: every key is known and of the right shape, or reported.
 
+mod container;
 mod input;
 mod retry;
 mod step;
 mod value;
 
+pub(crate) use container::REPEAT_KEYS;
 pub(crate) use input::TYPES;
 pub(crate) use step::CACHE_WORDS;
 #[cfg(test)]
 pub(crate) use {
+    container::CONTENDER_KEYS,
     input::INPUT_KEYS,
     retry::RETRY_KEYS,
     step::{GROUP_KEYS, STEP_KEYS},

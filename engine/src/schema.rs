@@ -2,6 +2,7 @@
 
 use crate::names::FILTERS;
 use crate::read;
+use crate::repeat::ITERATIONS_MAX;
 use darkroom_proto::op::{self, OpSpec, ParamSpec, ParamType};
 use darkroom_proto::{ErrorClass, model};
 use serde_json::{Map, Value, json};
@@ -44,6 +45,16 @@ pub fn schema() -> Value {
             "step": step(),
             "input": input(),
             "retry": retry(),
+            "contender": contender(),
+            "branch": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "if": {"required": ["then"]},
+                    "then": {"additionalProperties": false, "properties": {"then": {"const": "fail"}}},
+                    "else": {"$ref": "#/$defs/element"},
+                },
+            },
         },
     })
 }
@@ -143,6 +154,41 @@ fn parallel() -> Value {
     })
 }
 
+fn contender() -> Value {
+    let cases: Vec<Value> = op::OPS.iter().map(with).collect();
+    let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "id": reference("id", "Its name for people."),
+            "title": text("What it does, for people."),
+            "uses": {"enum": ops, "description": "The op that it calls."},
+            "with": {"type": ["object", "null"], "description": "The op's parameters."},
+            "steps": reference("steps", "Its steps, where it is more than one call."),
+            "delay": reference("duration", "How long after the others it begins."),
+            "retry": reference("retry", "How failures are retried."),
+            "timeout": reference("duration", "How long one attempt may take."),
+            "cache": {"enum": read::CACHE_WORDS, "description": "Whether recorded outputs may be taken. No effect in this release."},
+        },
+        "anyOf": [{"required": ["uses"]}, {"required": ["steps"]}],
+        "allOf": cases,
+    })
+}
+
+fn repeat() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": read::REPEAT_KEYS,
+        "properties": {
+            "until": reference("condition", "Asked after each iteration: when it holds, that was the last one."),
+            "max": {"type": "integer", "minimum": 1, "maximum": ITERATIONS_MAX, "description": "The most iterations."},
+        },
+        "description": "Does the step again and again.",
+    })
+}
+
 fn step() -> Value {
     let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
     let cases: Vec<Value> = op::OPS.iter().map(with).collect();
@@ -164,6 +210,18 @@ fn step() -> Value {
                 "description": "Lists of values: one instance per combination.",
             },
             "steps": reference("steps", "The steps of each instance."),
+            "race": {
+                "type": "array",
+                "minItems": 2,
+                "items": {"$ref": "#/$defs/contender"},
+                "description": "Contenders: the first success wins, the others are cancelled.",
+            },
+            "repeat": repeat(),
+            "stop-when": reference("condition", "Asked after each instance: when it holds, the rest is cancelled."),
+            "on-error": reference("branch", "Steps for when it failed for good; `- then: fail` may be the last."),
+            "on-timeout": reference("branch", "Steps for when it took too long."),
+            "on-reject": reference("branch", "Steps for when it was rejected."),
+            "on-cancel": reference("branch", "Steps that undo what it did, for when the run is cancelled."),
             "max-parallel": {"type": "integer", "minimum": 1, "description": "How many instances run at once at most."},
             "continue-on-error": {"type": "boolean", "description": "Its failure does not stop what follows; of a fan-out, all instances may fail."},
             "tolerate": {"type": ["integer", "string"], "description": "How many instances may fail: `5` or `10%`."},
@@ -173,7 +231,7 @@ fn step() -> Value {
             "skip-if-exists": reference("paths", "Paths that make it unnecessary when all of them exist."),
             "cache": {"enum": read::CACHE_WORDS, "description": "Whether recorded outputs may be taken. No effect in this release."},
         },
-        "anyOf": [{"required": ["uses"]}, {"required": ["steps", "for-each"]}, {"required": ["steps", "matrix"]}],
+        "anyOf": [{"required": ["uses"]}, {"required": ["steps", "for-each"]}, {"required": ["steps", "matrix"]}, {"required": ["steps", "repeat"]}, {"required": ["race"]}],
         "allOf": cases,
     })
 }
@@ -269,5 +327,7 @@ mod tests {
         assert_eq!(keys("/$defs/retry/anyOf/1/properties"), sorted(read::RETRY_KEYS));
         let steps: Vec<&str> = read::STEP_KEYS.iter().copied().filter(|key| *key != "parallel").collect();
         assert_eq!(keys("/$defs/step/properties"), sorted(&steps));
+        assert_eq!(keys("/$defs/contender/properties"), sorted(read::CONTENDER_KEYS));
+        assert_eq!(keys("/$defs/step/properties/repeat/properties"), sorted(read::REPEAT_KEYS));
     }
 }
