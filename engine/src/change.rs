@@ -1,7 +1,9 @@
 //! What goes into `advance` and what comes out of it.
 
 use crate::plan::BranchKind;
-use darkroom_proto::{Duration, ItemsDocument, Money, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp};
+use darkroom_proto::{
+    Duration, ItemsDocument, Money, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

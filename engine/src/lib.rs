@@ -60,10 +60,11 @@ pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use render::{render, summary};
-pub use resume::kept_artifacts;
 pub use repeat::ITERATIONS_MAX;
+pub use resume::kept_artifacts;
 pub use run::{
-    Caught, Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN, saved_scope,
+    Caught, Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN,
+    saved_scope,
 };
 pub use save::clean_save_path;
 pub use source::Source;

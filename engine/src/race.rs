@@ -58,7 +58,8 @@ impl Turn<'_> {
         let Some(step) = self.run.step(path).filter(|step| step.state == State::Open && step.caught.is_none()) else {
             return;
         };
-        if has_enough(step) || step.error.is_some() || step.fan.as_ref().is_none_or(|fan| fan.stopped) {
+        // Also of one that was stopped: what it has, it has.
+        if has_enough(step) || step.error.is_some() {
             return;
         }
         let is_good = self.run.step(&path.instance(number)).is_some_and(is_ok);

@@ -6,9 +6,9 @@ mod retry;
 mod step;
 mod value;
 
+pub(crate) use container::REPEAT_KEYS;
 pub(crate) use input::TYPES;
 pub(crate) use step::CACHE_WORDS;
-pub(crate) use container::REPEAT_KEYS;
 #[cfg(test)]
 pub(crate) use {
     container::CONTENDER_KEYS,

@@ -1,8 +1,8 @@
 //! Going on after a run has ended: dropping what failed, or a step and what depends on it.
 
 use crate::advance::Turn;
-use crate::change::{Event, What};
 use crate::branch::branch_of;
+use crate::change::{Event, What};
 use crate::plan::{BranchKind, NodeIndex, Plan, Work};
 use crate::race::has_enough;
 use crate::run::{Frame, Run, Skipped, State};
@@ -191,7 +191,8 @@ impl Turn<'_> {
             .collect();
         undone.sort_by_key(|instance| instance.last().1);
         let has_items = matches!(&self.plan.node(place.node).work, Work::FanOut(fan) if fan.has_items());
-        let was_exhausted = undone.is_empty() && self.run.step(fan_path).is_some_and(|step| step.state == State::Failed);
+        let was_exhausted =
+            undone.is_empty() && self.run.step(fan_path).is_some_and(|step| step.state == State::Failed);
         let is_caught = self.run.step(fan_path).is_some_and(|step| step.caught.is_some());
         let never_opened = self.run.step(fan_path).and_then(|step| step.fan.as_ref()).is_none();
         if !has_items && (was_exhausted || never_opened || is_caught) {

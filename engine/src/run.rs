@@ -468,7 +468,9 @@ impl Run {
             .iter()
             .filter(|(_, step)| step.state == State::Open)
             .filter(|(_, step)| {
-                step.fan.as_ref().is_some_and(|fan| !fan.stopped && !fan.enough && (fan.next < fan.total || !fan.redo.is_empty()))
+                step.fan
+                    .as_ref()
+                    .is_some_and(|fan| !fan.stopped && !fan.enough && (fan.next < fan.total || !fan.redo.is_empty()))
             })
             .map(|(path, step)| (std::cmp::Reverse(depth(path)), step.started_at, path))
             .collect();

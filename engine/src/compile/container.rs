@@ -185,9 +185,10 @@ impl<'a> Compiler<'a, '_> {
                 format!("`{id}` is a step of `{}` of `{name}`", branch.name()),
                 format!("after the branch `steps.{name}` has the outputs of the branch's last step"),
             ),
-            (None, def) if def.race.is_some() => {
-                (format!("`{id}` is a step of a contender of `{name}`"), format!("use what the winner gives: `steps.{name}`"))
-            }
+            (None, def) if def.race.is_some() => (
+                format!("`{id}` is a step of a contender of `{name}`"),
+                format!("use what the winner gives: `steps.{name}`"),
+            ),
             (None, def) if def.repeat.is_some() => (
                 format!("`{id}` is a step inside the loop `{name}`"),
                 format!("use what the last iteration gives: `steps.{name}`"),

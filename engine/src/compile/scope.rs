@@ -71,7 +71,9 @@ impl<'a> Compiler<'a, '_> {
     pub(super) fn knows(&self, view: &View, root: &str, name: &str) -> bool {
         match root {
             "inputs" => self.definition.inputs.iter().any(|def| def.input.name == name),
-            "matrix" => self.each_around(view.items).is_some_and(|at| self.steps[at].axes.iter().any(|(key, ..)| key == name)),
+            "matrix" => {
+                self.each_around(view.items).is_some_and(|at| self.steps[at].axes.iter().any(|(key, ..)| key == name))
+            }
             _ => self.visible(view, name).is_some(),
         }
     }

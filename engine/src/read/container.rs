@@ -137,7 +137,12 @@ impl Reader<'_> {
                 .copied()
                 .filter(|key| !CONTENDER_KEYS.contains(key) && *key != "save" && *key != "parallel")
                 .collect();
-            conflict(self, &others, "a contender has no", "put it on the race, or on a step in the contender's `steps`");
+            conflict(
+                self,
+                &others,
+                "a contender has no",
+                "put it on the race, or on a step in the contender's `steps`",
+            );
         }
         let broken = step.race.as_ref().is_some_and(|contenders| contenders.len() < 2)
             || step.repeat.as_ref().is_some_and(|repeat| repeat.until.is_none());

@@ -1,11 +1,11 @@
 //! Lists of steps, `parallel:` groups and steps.
 
 use super::Reader;
+use super::container::StepPlace;
 use crate::code;
 use crate::definition::{Element, Group, StepDef};
 use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Name, Node, NodeKind};
-use super::container::StepPlace;
 use crate::plan::{BranchKind, RetryPolicy};
 use crate::source::Span;
 use darkroom_proto::op;
@@ -39,10 +39,7 @@ pub(crate) const STEP_KEYS: &[&str] = &[
 ];
 pub(crate) const GROUP_KEYS: &[&str] = &["parallel", "title", "needs", "if", "continue-on-error"];
 /// Keys of steps that the language has and this release does not.
-pub(crate) const LATER_KEYS: &[&str] = &[
-    "save-dir",
-    "on-unknown",
-];
+pub(crate) const LATER_KEYS: &[&str] = &["save-dir", "on-unknown"];
 pub(crate) const CACHE_WORDS: &[&str] = &["auto", "off", "refresh"];
 const SYNONYMS: &[(&str, &str)] = &[
     ("name", "title"),

@@ -72,7 +72,7 @@ fn a_race_that_nobody_wins_fails_with_all_causes() {
     world = world.fault("hero[2]", 9, ErrorClass::ContentRejected);
     world.finish();
     let (path, message) = world.failure();
-    assert_eq!((path.as_str(), message), ("hero[2]", "every contender failed: 1: scripted; 2: scripted"));
+    assert_eq!((path.as_str(), message), ("hero", "every contender failed: 1: scripted; 2: scripted"));
     assert_eq!(world.get("hero").error.as_ref().map(|error| error.class), Some(ErrorClass::ContentRejected));
     assert_eq!(world.status("after"), "pending");
 }

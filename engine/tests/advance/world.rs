@@ -343,7 +343,9 @@ impl World {
                 None => false,
             };
             let is_void = self.voided.contains(&(path.clone(), *generation));
-            if is_void && self.run.step(path).is_some_and(|step| step.caught.is_some() || self.is_called_off(path, step)) {
+            if is_void
+                && self.run.step(path).is_some_and(|step| step.caught.is_some() || self.is_called_off(path, step))
+            {
                 continue;
             }
             assert_eq!(is_void, !ends_well, "{path}@{generation}: {:?}", self.run.step(path));
@@ -402,7 +404,10 @@ impl World {
     pub(crate) fn let_timer_run(&mut self) -> bool {
         let begins_at = |step: &Step| step.fan.as_ref().filter(|_| step.state == State::Open)?.begins_at;
         let Some(at) = self.run.steps.values().filter_map(begins_at).min() else { return false };
-        assert!(self.run.head.look_at.is_some_and(|look_at| look_at <= at), "nobody looks when the next contender begins");
+        assert!(
+            self.run.head.look_at.is_some_and(|look_at| look_at <= at),
+            "nobody looks when the next contender begins"
+        );
         if self.queue.iter().any(|queued| queued.at <= at) {
             return false;
         }
