@@ -337,8 +337,8 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             fields,
             events: change.events.iter().map(encode_event).collect::<Result<Vec<_>, _>>()?,
             outbox: outbox.map(|outbox| outbox.encode()).transpose()?.unwrap_or_default(),
-            // What a queue in memory holds is not lost while anybody looks; only what is parked has to be looked at.
-            due: run.due().filter(|_| self.queue.durable() || run.has_parked()),
+            // What a queue in memory holds is not lost while anybody looks; only what is parked or begins late has to be.
+            due: run.due().filter(|_| self.queue.durable() || run.has_parked() || run.begins_late()),
             commands: input.commands.clone(),
             saved: saved.collect(),
         })

@@ -125,7 +125,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
 
     /// Remembers whether a run has parked steps.
     pub(crate) fn note_parked(&mut self, run: &Run) {
-        if run.has_parked() {
+        if run.has_parked() || run.begins_late() {
             self.parked.insert(run.id);
         } else {
             self.parked.remove(&run.id);

@@ -499,6 +499,12 @@ impl Run {
         self.tally.parked > 0
     }
 
+    /// Whether something in it begins when its time has come: a contender of a race.
+    pub fn begins_late(&self) -> bool {
+        let begins_at = |path: &StepPath| self.step(path)?.fan.as_ref()?.begins_at;
+        self.fans.iter().any(|path| begins_at(path).is_some())
+    }
+
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.
     pub fn listens_to(&self, event: &Event) -> bool {
         !self.head.status.is_terminal() || matches!(event, Event::Resume { .. })
