@@ -220,6 +220,10 @@ impl Turn<'_> {
                 fan.begins_at = None;
             }
         });
+        let plan = self.plan;
+        if let Work::FanOut(fan) = &plan.node(place.node).work {
+            self.line_up_again(fan_path, fan);
+        }
         let parent = fan_path.parent();
         let mut dependents = self.with_dependents(parent.as_ref(), place.node);
         dependents.remove(&place.node);

@@ -191,6 +191,17 @@ fn a_race_is_resumed_with_what_failed_in_it_and_a_won_one_is_kept() {
 }
 
 #[test]
+fn a_resumed_race_keeps_its_delays() {
+    let mut world = World::new(HEDGE).fault("hero[1]", 9, ErrorClass::InvalidInput);
+    world = world.fault("hero[2]", 9, ErrorClass::InvalidInput);
+    world.finish();
+    world.faults.clear();
+    world.resume(None);
+    assert_eq!(world.published_steps(), ["hero[1]"], "the hedge is not needed");
+    assert_eq!(world.run_status(), RunStatus::Completed);
+}
+
+#[test]
 fn a_fan_out_stops_when_it_has_enough() {
     let mut world = World::new(
         "
