@@ -217,6 +217,8 @@ impl Turn<'_> {
             step.caught = None;
             if let Some(fan) = &mut step.fan {
                 fan.stopped = false;
+                fan.enough = false;
+                fan.winner = None;
                 fan.begins_at = None;
             }
         });
