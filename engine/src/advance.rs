@@ -48,6 +48,11 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::Cancel { reason } => turn.cancel(reason),
     }
     turn.pump();
+    if turn.run.head.compensating {
+        // Whatever ended last: the next thing is undone, or the run ends.
+        turn.settle(None);
+        turn.pump();
+    }
     turn.derive_status();
     turn.change
 }

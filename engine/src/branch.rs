@@ -9,6 +9,7 @@ use darkroom_proto::{ErrorClass, Map, StepCost, StepError, StepPath};
 
 /// How a step ended otherwise than well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "steps that wait for people and events end so")]
 pub(crate) enum Ending {
     /// It failed for good.
     Failed(ErrorClass),
@@ -25,6 +26,7 @@ impl Ending {
             Ending::TimedOut => &[BranchKind::OnTimeout],
             Ending::Failed(ErrorClass::Timeout) => &[BranchKind::OnTimeout, BranchKind::OnError],
             Ending::Failed(_) => &[BranchKind::OnError],
+            // Not a failure by itself: whoever finds no branch for it fails the step, or lets its outputs tell.
             Ending::Rejected => &[BranchKind::OnReject],
         }
     }

@@ -276,7 +276,7 @@ impl Turn<'_> {
         }
         let Some(step) = self.run.step(path) else { return };
         let Some(counts) = &step.fan else { return };
-        let (error, stopped, now) = (step.error.clone(), counts.stopped, self.now);
+        let (error, stopped, now) = (step.error.clone(), counts.stopped && !counts.enough, self.now);
         let failed_at = step.failed_at.clone().unwrap_or_else(|| path.clone());
         self.run.fans.retain(|fan| fan != path);
         let state = match (&error, stopped) {

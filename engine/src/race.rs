@@ -32,6 +32,22 @@ impl Turn<'_> {
         Fan { total, next: total, redo: VecDeque::from(order), begins_at, ..Fan::default() }
     }
 
+    /// The race begins again with the contenders that are to be begun again, in the order of their delays.
+    pub(crate) fn line_up_again(&mut self, path: &StepPath, fan: &FanOut) {
+        if !matches!(fan.rule, Rule::Race(_)) {
+            return;
+        }
+        let now = self.now;
+        self.change_step(path, |step| {
+            step.started_at = now;
+            if let Some(counts) = &mut step.fan {
+                let delay = |number: &u32| fan.contender(*number).map(|contender| contender.delay);
+                counts.redo.make_contiguous().sort_by_key(delay);
+            }
+        });
+        self.next_begins(path, fan);
+    }
+
     /// Sets when the next contender begins: its delay after the race, or at once when all that have begun have failed.
     pub(crate) fn next_begins(&mut self, path: &StepPath, fan: &FanOut) {
         let Some(step) = self.run.step(path) else { return };
@@ -58,7 +74,8 @@ impl Turn<'_> {
         let Some(step) = self.run.step(path).filter(|step| step.state == State::Open && step.caught.is_none()) else {
             return;
         };
-        if has_enough(step) || step.error.is_some() || step.fan.as_ref().is_none_or(|fan| fan.stopped) {
+        // Also of one that was stopped: what it has, it has.
+        if has_enough(step) || step.error.is_some() {
             return;
         }
         let is_good = self.run.step(&path.instance(number)).is_some_and(is_ok);

@@ -225,9 +225,15 @@ impl Turn<'_> {
             step.caught = None;
             if let Some(fan) = &mut step.fan {
                 fan.stopped = false;
+                fan.enough = false;
+                fan.winner = None;
                 fan.begins_at = None;
             }
         });
+        let plan = self.plan;
+        if let Work::FanOut(fan) = &plan.node(place.node).work {
+            self.line_up_again(fan_path, fan);
+        }
         let parent = fan_path.parent();
         let mut dependents = self.with_dependents(parent.as_ref(), place.node);
         dependents.remove(&place.node);

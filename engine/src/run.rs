@@ -532,7 +532,7 @@ impl Run {
 
     /// Whether there is a time at which it goes on by itself.
     pub fn has_timers(&self) -> bool {
-        self.has_parked() || self.tally.held > 0
+        self.has_parked() || self.tally.held > 0 || self.begins_late()
     }
 
     /// Whether nothing of it is with a worker or a provider, and nothing will be until a time, an event or a person.
@@ -547,6 +547,12 @@ impl Run {
     /// Whether steps of it wait until something that was in the way has gone.
     pub fn has_parked(&self) -> bool {
         self.tally.parked > 0
+    }
+
+    /// Whether something in it begins when its time has come: a contender of a race.
+    pub fn begins_late(&self) -> bool {
+        let begins_at = |path: &StepPath| self.step(path)?.fan.as_ref()?.begins_at;
+        self.fans.iter().any(|path| begins_at(path).is_some())
     }
 
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.

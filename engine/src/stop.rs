@@ -71,18 +71,20 @@ impl Turn<'_> {
 
     /// Whether the step's outcome no longer matters: the run, or an instance or fan-out around it, has failed.
     pub(crate) fn is_abandoned(&self, path: &StepPath) -> bool {
-        let mut around = path.parent();
-        while let Some(path) = around {
-            if self.run.step(&path).is_some_and(|step| step.error.is_some() || has_enough(step)) {
-                return true;
-            }
-            around = match branch_of(&path) {
+        let mut at = path.clone();
+        loop {
+            let around = match branch_of(&at) {
                 // What is compensated has ended, whatever the end of what is around it.
                 Some((_, BranchKind::OnCancel)) => return !self.run.head.compensating,
                 // How the step itself ended is what its branch is for.
                 Some((step, _)) => step.parent(),
-                None => path.parent(),
+                None => at.parent(),
             };
+            let Some(around) = around else { break };
+            if self.run.step(&around).is_some_and(|step| step.error.is_some() || has_enough(step)) {
+                return true;
+            }
+            at = around;
         }
         self.is_stopping()
     }

@@ -26,7 +26,9 @@ impl<'a> Compiler<'a, '_> {
         let place = step.def.save.map(|node| node.span).or_else(|| {
             step.def.uses.as_ref().filter(|_| op.is_some_and(|op| op.name == "save")).map(|name| name.span)
         });
-        if let (Some(span), Some(race)) = (place, self.race_around(at)) {
+        // Of a contender that is one call, the reader said it already.
+        let is_told = step.role == Role::Inner && step.def.save.is_some();
+        if let (Some(span), Some(race), false) = (place, self.race_around(at), is_told) {
             let id = &self.steps[race].id;
             let help = format!("save after the race: `- uses: save` with `file: ${{{{ steps.{id}.image }}}}`");
             let message = format!("a contender of `{id}` can't save: who wins is known only afterwards");

@@ -72,7 +72,7 @@ fn a_race_that_nobody_wins_fails_with_all_causes() {
     world = world.fault("hero[2]", 9, ErrorClass::ContentRejected);
     world.finish();
     let (path, message) = world.failure();
-    assert_eq!((path.as_str(), message), ("hero[2]", "every contender failed: 1: scripted; 2: scripted"));
+    assert_eq!((path.as_str(), message), ("hero", "every contender failed: 1: scripted; 2: scripted"));
     assert_eq!(world.get("hero").error.as_ref().map(|error| error.class), Some(ErrorClass::ContentRejected));
     assert_eq!(world.status("after"), "pending");
 }
@@ -188,6 +188,17 @@ fn a_race_is_resumed_with_what_failed_in_it_and_a_won_one_is_kept() {
     assert_eq!(won.published_steps(), ["after"]);
     won.resume(Some("hero[2]"));
     assert_eq!(won.published_steps(), ["hero[1]", "hero[2]", "after"]);
+}
+
+#[test]
+fn a_resumed_race_keeps_its_delays() {
+    let mut world = World::new(HEDGE).fault("hero[1]", 9, ErrorClass::InvalidInput);
+    world = world.fault("hero[2]", 9, ErrorClass::InvalidInput);
+    world.finish();
+    world.faults.clear();
+    world.resume(None);
+    assert_eq!(world.published_steps(), ["hero[1]"], "the hedge is not needed");
+    assert_eq!(world.run_status(), RunStatus::Completed);
 }
 
 #[test]
