@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 /// Something that happened to a run.
 #[allow(clippy::large_enum_variant, reason = "most events are reports, and they are moved, not kept")]
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all events are reports")]
 pub enum Event {
     /// It may start.
     Start,
