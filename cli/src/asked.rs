@@ -105,6 +105,7 @@ impl Asked {
             estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
+            schedule: None,
         })
     }
 }

@@ -32,6 +32,7 @@ mod reuse;
 mod run;
 mod save;
 mod scan;
+pub mod schedule;
 pub mod schema;
 mod scope;
 pub mod source;

@@ -13,6 +13,7 @@ mod message;
 pub mod model;
 pub mod op;
 mod path;
+mod schedule;
 mod status;
 mod time;
 
@@ -26,5 +27,6 @@ pub use message::{
     Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION, Waiting,
 };
 pub use path::{StepPath, StepPathError};
+pub use schedule::{ParseScheduleIdError, ScheduleId, Scheduled};
 pub use status::{RunStatus, StepStatus};
 pub use time::{Duration, Timestamp};

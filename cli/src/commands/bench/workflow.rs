@@ -79,6 +79,7 @@ pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
         estimated: Money::ZERO,
         existing: BTreeSet::new(),
         saved: BTreeMap::new(),
+        schedule: None,
     }
 }
 
