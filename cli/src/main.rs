@@ -4,6 +4,7 @@ mod accounts;
 mod asked;
 mod commands;
 mod conclusion;
+mod declared;
 mod delivery;
 mod document;
 mod door;
@@ -32,8 +33,8 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, plan, providers, resume, run, setup,
-    show, simulator, submit, tail, validate, version, worker, workflows,
+    bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, plan, providers, resume, run,
+    schedules, setup, show, simulator, submit, tail, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -71,6 +72,7 @@ enum Command {
     Worker(worker::Args),
     Simulator(simulator::Args),
     Workflows(workflows::Args),
+    Schedules(schedules::Args),
     Providers(providers::Args),
     Cost(cost::Args),
     Bench(bench::Args),
@@ -136,6 +138,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Worker(args) => worker::run(args).await,
             Command::Providers(args) => providers::run(&args, format).await,
             Command::Cost(args) => cost::run(args, format).await,
+            Command::Schedules(args) => schedules::run(args, format).await,
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)

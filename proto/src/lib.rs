@@ -20,7 +20,7 @@ mod time;
 pub use artifact::{Artifact, BoxPx, Kind};
 pub use call::{CallId, Money, ParseCallIdError, ParseMoneyError, StepCost, Ticket};
 pub use digest::Sha256;
-pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, StepDocument};
+pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, ScheduledDocument, StepDocument};
 pub use error::{Act, ErrorClass, StepError};
 pub use id::{ParseRunIdError, RunId};
 pub use message::{
