@@ -10,6 +10,7 @@ mod fleet_fencing;
 mod fleet_load;
 mod fleet_paid;
 mod fleet_roles;
+mod fleet_schedules;
 mod fleet_takeover;
 mod fleet_workflows;
 mod house;
