@@ -165,6 +165,12 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
             if let Command::Trigger { id } = &args.command {
                 return trigger_here(id, &settings, format).await;
             }
+            if let Command::Backfill { .. } = &args.command {
+                return Err(Failure::usage(
+                    "nothing fires schedules in a folder, so that nothing would start these runs",
+                )
+                .advice("start runs of a workflow with `darkroom run`; on a fleet, backfill does it"));
+            }
             let out = std::path::absolute(".").ok().and_then(|out| out.to_str().map(str::to_owned));
             let out =
                 out.ok_or_else(|| Failure::usage("the current folder is no UTF-8 path, and can't be recorded"))?;

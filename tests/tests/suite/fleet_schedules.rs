@@ -69,7 +69,8 @@ async fn each_scheduled_time_is_one_run_whenever_a_coordinator_is_killed() {
 
     // A time that has fired is not fired again, and a paused schedule still starts a run when it is told to.
     let from = first.to_string();
-    let span = ["schedules", "backfill", "tick", "--from", &from, "--to", &last.to_string(), "-o", "json"].map(str::to_owned);
+    let span =
+        ["schedules", "backfill", "tick", "--from", &from, "--to", &last.to_string(), "-o", "json"].map(str::to_owned);
     let again = json(&fleet.cli_ok(&span.iter().map(String::as_str).collect::<Vec<_>>()));
     assert_eq!(again["data"].as_array().unwrap().len() as u64, state.fired);
     let triggered = json(&fleet.cli_ok(&["schedules", "trigger", "tick", "-o", "json"]));
