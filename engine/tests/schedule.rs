@@ -1,5 +1,7 @@
 //! Schedules: times by the clock of a zone, and what is decided about each.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use darkroom_engine::schedule::{
     BUFFER_MAX, Calendar, Decision, End, Overlap, Paused, Rhythm, Rule, ScheduleState, Timing, Zone, decide,
 };
@@ -210,7 +212,8 @@ fn done(decision: Decision) -> ScheduleState {
 fn each_overlap_policy_does_what_its_word_says() {
     // What fires at 20 s, while the run of 10 s goes on; what waits then; whether that run is ended; what fires at 30 s,
     // when it has ended by itself or so.
-    let cases: [(Overlap, &[u64], &[u64], Option<bool>, &[u64], u64); 6] = [
+    type Case = (Overlap, &'static [u64], &'static [u64], Option<bool>, &'static [u64], u64);
+    let cases: [Case; 6] = [
         (Overlap::Skip, &[], &[], None, &[30], 1),
         (Overlap::BufferOne, &[], &[20], None, &[20], 0),
         (Overlap::BufferAll, &[], &[20], None, &[20], 0),

@@ -162,7 +162,7 @@ fn shown(text: &str) -> String {
 }
 
 /// A field with its place: parts between commas.
-fn parts<'a>((start, text): (usize, &'a str)) -> impl Iterator<Item = (usize, &'a str)> {
+fn parts((start, text): (usize, &str)) -> impl Iterator<Item = (usize, &str)> {
     text.split(',').map(move |part| (start + (part.as_ptr() as usize - text.as_ptr() as usize), part))
 }
 
