@@ -31,8 +31,8 @@ pub struct About {
     pub estimated_duration: Option<Duration>,
     /// The most that a run may spend, as written, such as `1.50 USD`.
     pub budget: Option<String>,
-    /// Whether it has a schedule.
-    pub scheduled: bool,
+    /// When runs start by themselves.
+    pub schedules: Vec<crate::schedule::Declared>,
     /// A symbol for it.
     pub icon: Option<String>,
     /// What it is listed under.

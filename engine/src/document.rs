@@ -19,6 +19,7 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         updated_at: run.head.updated_at,
         finished_at: run.head.finished_at,
         inputs: run.inputs(),
+        schedule: run.spec.schedule.as_ref().map(Into::into),
         steps: body_documents(plan, run, &plan.top, None),
         outputs: run.head.outputs.clone(),
         cost: CostDocument {

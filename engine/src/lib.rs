@@ -39,6 +39,7 @@ mod reuse;
 mod run;
 mod save;
 mod scan;
+pub mod schedule;
 pub mod schema;
 mod scope;
 mod signal;

@@ -9,8 +9,8 @@ use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
-    Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Sha256, StepCost, StepError, StepPath, StepStatus,
-    Timestamp,
+    Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError, StepPath,
+    StepStatus, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +51,9 @@ pub struct Spec {
     /// Files that equal steps have saved before and that are still there, by the key of what determined them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saved: BTreeMap<Sha256, Reusable>,
+    /// What started it, if nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
 }
 
 /// The outcome of an earlier, equal step.

@@ -3,6 +3,7 @@
 use crate::names::FILTERS;
 use crate::read;
 use crate::repeat::ITERATIONS_MAX;
+use crate::schedule::Overlap;
 use darkroom_proto::op::{self, OpSpec, ParamSpec, ParamType};
 use darkroom_proto::{ErrorClass, model};
 use serde_json::{Map, Value, json};
@@ -55,6 +56,7 @@ pub fn schema() -> Value {
                     "else": {"$ref": "#/$defs/element"},
                 },
             },
+            "schedule": schedule(),
         },
     })
 }
@@ -79,7 +81,10 @@ fn top() -> Value {
         "estimated-duration": reference("duration", "About how long a run takes."),
         "budget": {"type": ["string", "number"], "description": "The most that a run may spend, such as `1.50 USD`."},
         "ui": {"type": "object", "additionalProperties": false, "properties": ui, "description": "How a catalogue shows it."},
-        "schedule": {"type": ["array", "object"], "description": "When it starts by itself. This release does not fire it."},
+        "schedule": {
+            "description": "When runs start by themselves: one schedule, or several.",
+            "anyOf": [{"$ref": "#/$defs/schedule"}, {"type": "array", "items": {"$ref": "#/$defs/schedule"}}],
+        },
         "inputs": {
             "type": ["object", "null"],
             "description": "What a run is given.",
@@ -110,6 +115,29 @@ fn input() -> Value {
         },
         "if": {"properties": {"type": {"const": "enum"}}, "required": ["type"]},
         "then": {"required": ["enum"]},
+    })
+}
+
+fn schedule() -> Value {
+    let overlaps = Overlap::ALL.map(Overlap::name);
+    let time = "A date, a date and time in the zone, or one with an offset.";
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "cron": text("Minute, hour, day, month and weekday, such as `0 3 * * 1-5`."),
+            "every": reference("duration", "The time between two runs, at least 1s."),
+            "timezone": {"type": "string", "default": "UTC", "description": "The zone that `cron` goes by, such as `Europe/Berlin`."},
+            "overlap": {"enum": overlaps, "default": "skip", "description": "What becomes of a time at which a run has not ended."},
+            "jitter": reference("duration", "Each time is put off by a part of this."),
+            "start": text(time),
+            "end": text(time),
+            "catch-up": reference("duration", "How late a run still starts after an outage; 10m if nothing is said."),
+            "inputs": {"type": "object", "description": "Inputs of its runs, where they are not the defaults."},
+            "id": {"type": "string", "description": "Its name: the workflow's id, if nothing is said."},
+            "paused": {"type": "boolean", "default": false, "description": "Whether it begins paused."},
+        },
+        "oneOf": [{"required": ["cron"]}, {"required": ["every"]}],
     })
 }
 
@@ -325,6 +353,7 @@ mod tests {
         assert_eq!(keys("/$defs/input/properties"), sorted(read::INPUT_KEYS));
         assert_eq!(keys("/$defs/parallel/properties"), sorted(read::GROUP_KEYS));
         assert_eq!(keys("/$defs/retry/anyOf/1/properties"), sorted(read::RETRY_KEYS));
+        assert_eq!(keys("/$defs/schedule/properties"), sorted(read::SCHEDULE_KEYS));
         let steps: Vec<&str> = read::STEP_KEYS.iter().copied().filter(|key| *key != "parallel").collect();
         assert_eq!(keys("/$defs/step/properties"), sorted(&steps));
         assert_eq!(keys("/$defs/contender/properties"), sorted(read::CONTENDER_KEYS));

@@ -146,6 +146,7 @@ impl World {
             estimated: Money::ZERO,
             existing: Default::default(),
             saved: Default::default(),
+            schedule: None,
         };
         change(&mut spec);
         let spec: Spec = unpack(&pack(&spec));
