@@ -432,7 +432,10 @@ impl World {
     /// Lets time pass until the next contender of a race begins, if nothing comes before.
     pub(crate) fn let_timer_run(&mut self) -> bool {
         let begins_at = |step: &Step| step.fan.as_ref().filter(|_| step.state == State::Open)?.begins_at;
-        let Some(at) = self.run.steps.values().filter_map(begins_at).min() else { return false };
+        // A pause holds them up as well.
+        let (Some(at), None) = (self.run.steps.values().filter_map(begins_at).min(), &self.run.head.paused) else {
+            return false;
+        };
         assert!(
             self.run.head.look_at.is_some_and(|look_at| look_at <= at),
             "nobody looks when the next contender begins"
