@@ -252,7 +252,10 @@ impl Queue for RabbitQueue {
         for publication in publications {
             messages.push(self.shared.outgoing(publication).await?);
         }
-        publisher::publish(&self.shared, messages).await
+        let count = messages.len() as u64;
+        publisher::publish(&self.shared, messages).await?;
+        metrics::counter!("darkroom_broker_published_total").increment(count);
+        Ok(())
     }
 
     async fn take_step(&self, pools: &[String]) -> Result<Option<Self::Step>, QueueError> {

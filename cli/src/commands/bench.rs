@@ -14,6 +14,7 @@ mod limit_echo;
 mod limit_write;
 mod listeners;
 mod load;
+mod messages;
 mod provider;
 mod roles;
 mod usage_of;

@@ -25,6 +25,10 @@ pub(super) struct Figures {
     /// Processor time for each step, of all processes and servers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu_ms_per_step: Option<f64>,
+    /// How many messages were published, those that start the runs included; what the broker moves on by itself is not
+    /// counted again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) messages: Option<u64>,
     /// Of single steps, by the events of their runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step_p50_ms: Option<f64>,

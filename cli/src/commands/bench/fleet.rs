@@ -66,7 +66,7 @@ async fn measured(
     let fleet = &ground.fleet;
     prepare(ground, file).await?;
     let cast = ground.cast().await;
-    let before = cast.used();
+    let (before, published) = (cast.used(), ground.published());
     let done = put_through(fleet, file, inputs, amount).await?;
     let cast = cast.and(ground.cast().await);
     let after = cast.used();
@@ -80,7 +80,13 @@ async fn measured(
     let steps = steps_per_run * u64::from(timing.runs);
     let mut figures = timing.figures(bench, steps);
     usage(&mut figures, &before, &after);
+    figures.messages = messages(ground, published, figures.runs);
     Ok((done, figures))
+}
+
+/// How many messages were published since then, and to start so many runs.
+pub(super) fn messages(ground: &Ground, before: Option<u64>, runs: u32) -> Option<u64> {
+    Some(ground.published()?.saturating_sub(before?) + u64::from(runs))
 }
 
 /// What everybody used in between.

@@ -123,6 +123,12 @@ impl Ground {
         cast
     }
 
+    /// How many messages the roles that were started here have published. Those that this command published, one for each
+    /// run, are not among them.
+    pub(super) fn published(&self) -> Option<u64> {
+        self.roles.as_ref().and_then(Roles::published)
+    }
+
     /// Ends what was started, and removes what was made.
     pub(super) async fn close(self) {
         if let Some(roles) = self.roles {

@@ -172,6 +172,11 @@ impl Roles {
         Failure::other(text)
     }
 
+    /// How many messages they have published together; `None` if one of them does not say.
+    pub(super) fn published(&self) -> Option<u64> {
+        self.all.iter().map(|process| super::messages::published(&process.log)).sum()
+    }
+
     /// Who they are.
     pub(super) fn pids(&self) -> Vec<(&'static str, u32)> {
         self.all.iter().map(|process| (process.role, process.child.id())).collect()

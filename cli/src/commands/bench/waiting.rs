@@ -2,7 +2,7 @@
 
 use super::embedded;
 use super::figures::{Figures, Timing, percentile};
-use super::fleet::{own_name, prepare, usage};
+use super::fleet::{messages, own_name, prepare, usage};
 use super::folder::Folder;
 use super::ground::{Choice, Ground};
 use super::held::held;
@@ -157,7 +157,7 @@ async fn measure(args: &Args, ground: &Ground) -> Result<Figures, Failure> {
         Some(beside) => beside.one_after_the_other(BESIDE_IDLE).await?,
         None => Vec::new(),
     };
-    let before = ground.cast().await.used();
+    let (before, published) = (ground.cast().await.used(), ground.published());
     let began = Instant::now();
     let runs = args.runs();
     let jobs = try_join_all(runs.iter().map(|(inputs, count)| put_through(fleet, &file, inputs, Amount::Runs(*count))));
@@ -177,6 +177,7 @@ async fn measure(args: &Args, ground: &Ground) -> Result<Figures, Failure> {
     }
     let mut figures = timing.figures("waiting", u64::from(args.jobs));
     usage(&mut figures, &before, &after);
+    figures.messages = messages(ground, published, figures.runs);
     if args.beside {
         figures.beside_runs = Some(meanwhile.len() as u32);
         figures.beside_idle_p50_ms = Some(percentile(&idle, 0.5));
