@@ -120,7 +120,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
     match cli.command {
         // These need neither state nor threads, and answer at once.
-        Command::Validate(args) => return validate::run(args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
         Command::Version(args) => return version::run(args, format),
@@ -157,11 +156,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Workflows(args) => workflows::run(args, format).await,
-            Command::Validate(_)
-            | Command::Config(_)
-            | Command::Explain(_)
-            | Command::Version(_)
-            | Command::Docs(_) => Ok(ExitCode::SUCCESS),
+            Command::Validate(args) => validate::run(args, format).await,
+            Command::Config(_) | Command::Explain(_) | Command::Version(_) | Command::Docs(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // A step that is still on its thread must not keep the command from ending: its outcome is not waited for any more.

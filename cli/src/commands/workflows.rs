@@ -4,6 +4,8 @@ mod diff;
 mod import;
 mod pushed;
 
+pub(crate) use pushed::push_all;
+
 use crate::failure::Failure;
 use crate::fleet::FleetStore;
 use crate::folder;
