@@ -8,9 +8,9 @@ pub(crate) use pushed::push_all;
 
 use crate::failure::Failure;
 use crate::fleet::FleetStore;
-use crate::folder;
 use crate::output::{Format, say, say_json, table};
 use crate::settings::Settings;
+use crate::{folder, named};
 use darkroom_engine::{Source, compile, schema, template};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -96,21 +96,28 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         Command::Schema => say_json(&schema::schema()),
         Command::New { name } => say(new(name)?.trim_end()),
         Command::List { folder: Some(folder) } => list(folder, format)?,
+        Command::Show { name } => {
+            let source = named::look_up(name, &Settings::load()?).await?.source;
+            match format {
+                Format::Json => say_json(&serde_json::json!({ "file": source.name(), "source": source.text() })),
+                Format::Table => say(source.text().trim_end()),
+            }
+        }
         Command::Import { file, id } => import::run(file, id.as_deref())?,
         _ => {
             let settings = Settings::load()?;
             return match settings.fleet()? {
                 Some(place) => {
                     let store = FleetStore::open(&place).await?.store;
-                    pushed::command(args.command, Some(store), &settings, format).await
+                    pushed::command(args.command, Some(store), format).await
                 }
                 // Looking leaves no state behind where there is none.
-                None if !crate::named::has_state() && !args.command.writes() => {
-                    pushed::command::<darkroom_backend::EmbeddedStore>(args.command, None, &settings, format).await
+                None if !named::has_state() && !args.command.writes() => {
+                    pushed::command::<darkroom_backend::EmbeddedStore>(args.command, None, format).await
                 }
                 None => {
                     let store = folder::store(&folder::state()).await?;
-                    pushed::command(args.command, Some(store), &settings, format).await
+                    pushed::command(args.command, Some(store), format).await
                 }
             };
         }

@@ -3,7 +3,6 @@
 use super::{Command, diff, files_of};
 use crate::failure::Failure;
 use crate::output::{Format, complain, say, say_json, table};
-use crate::settings::Settings;
 use crate::workflow_file::{self, WorkflowFile};
 use crate::{catalogue, order};
 use darkroom_backend::Store;
@@ -17,12 +16,7 @@ use std::process::ExitCode;
 const EXIT_DIFFERENT: u8 = 1;
 
 /// Does what is about workflows by name; without a store there are only those that come with this release.
-pub(super) async fn command<S: Store>(
-    command: Command,
-    store: Option<S>,
-    settings: &Settings,
-    format: Format,
-) -> Result<ExitCode, Failure> {
+pub(super) async fn command<S: Store>(command: Command, store: Option<S>, format: Format) -> Result<ExitCode, Failure> {
     let workflows = store.map(Workflows::new);
     let stored = || workflows.as_ref().ok_or_else(|| Failure::not_found("nothing was pushed in this folder yet"));
     match command {
@@ -38,25 +32,11 @@ pub(super) async fn command<S: Store>(
             let pushed = push_all(stored()?, &files, &by).await?;
             say_pushed(&pushed, format);
         }
-        Command::Show { name } => {
-            let found = crate::named::look_up(&name, settings).await;
-            let source = match (&workflows, found) {
-                (_, Ok(found)) => found.source,
-                (_, Err(failure)) => return Err(failure),
-            };
-            match format {
-                Format::Json => {
-                    let text = source.text().to_owned();
-                    say_json(&json!({ "name": Version::split(&name).0, "file": source.name(), "source": text }));
-                }
-                Format::Table => say(source.text().trim_end()),
-            }
-        }
         Command::Diff { name, other } => return diff_of(stored()?, &name, other.as_deref(), format).await,
         Command::History { name } => history(stored()?, &name, format).await?,
         Command::Disable { name } => switch(stored()?, &name, false, format).await?,
         Command::Enable { name } => switch(stored()?, &name, true, format).await?,
-        Command::Schema | Command::New { .. } | Command::Import { .. } => {}
+        Command::Schema | Command::New { .. } | Command::Show { .. } | Command::Import { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
