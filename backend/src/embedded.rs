@@ -20,6 +20,7 @@ mod tables;
 mod waiters;
 mod weight;
 mod wire;
+mod workflows;
 mod writes;
 
 pub use queue::{EmbeddedQueue, ShardDelivery, StepDelivery};

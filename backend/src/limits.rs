@@ -1,6 +1,8 @@
 //! How large values may be (invariant I7).
 
-use crate::{Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError, StoredSchedule};
+use crate::{
+    Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError, StoredSchedule, StoredWorkflow,
+};
 
 /// The state of a run: counters and cursors, a few hundred bytes in practice.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -22,6 +24,10 @@ const COMMAND_BYTES_MAX: usize = 1 << 20;
 const COMMAND_KEY_BYTES_MAX: usize = 512;
 /// A schedule: what its runs are given, and up to a thousand times that wait.
 const SCHEDULE_BYTES_MAX: usize = 1 << 20;
+/// A workflow by name: about a hundred bytes for each time that it was pushed.
+const WORKFLOW_BYTES_MAX: usize = 4 << 20;
+/// The name of a workflow.
+const WORKFLOW_NAME_BYTES_MAX: usize = 256;
 /// The record of a saved file: outputs of its step and its path.
 const SAVED_BYTES_MAX: usize = 1 << 20;
 /// The texts of a call: what is called, the handles of its job, why it came to nothing.
@@ -51,6 +57,12 @@ pub(crate) fn check_command(command: &Command) -> Result<(), StoreError> {
 /// Refuses a schedule that is too large.
 pub(crate) fn check_schedule(schedule: &StoredSchedule) -> Result<(), StoreError> {
     check("a schedule", schedule.body.len(), SCHEDULE_BYTES_MAX)
+}
+
+/// Refuses a workflow that is too large.
+pub(crate) fn check_workflow(workflow: &StoredWorkflow) -> Result<(), StoreError> {
+    check("the versions of a workflow", workflow.body.len(), WORKFLOW_BYTES_MAX)?;
+    check("the name of a workflow", workflow.name.len(), WORKFLOW_NAME_BYTES_MAX)
 }
 
 /// Refuses a run of which anything is too large.

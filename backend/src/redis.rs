@@ -19,6 +19,7 @@ mod scripts;
 mod setup;
 mod store;
 mod time;
+mod workflows;
 mod writes;
 
 pub use setup::Prepared;

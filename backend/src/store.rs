@@ -175,6 +175,17 @@ pub struct StoredSchedule {
     pub body: Vec<u8>,
 }
 
+/// A workflow by its name, as it is kept: which definitions it had, and whether it may be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWorkflow {
+    /// Its name.
+    pub name: String,
+    /// Rises with each write; 0: it is not stored yet.
+    pub version: u64,
+    /// Encoded by the caller.
+    pub body: Vec<u8>,
+}
+
 /// A command of a person or service to a run, kept until a commit applies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
@@ -415,6 +426,15 @@ pub trait Store: Clone + Send + Sync + 'static {
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ScheduleId>, StoreError>> + Send;
+
+    /// Writes what is kept of a workflow, if the stored version is the one given, and gives the version now.
+    fn put_workflow(&self, workflow: &StoredWorkflow) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// What is kept of the workflow of this name.
+    fn workflow(&self, name: &str) -> impl Future<Output = Result<Option<StoredWorkflow>, StoreError>> + Send;
+
+    /// What is kept of all workflows, by name.
+    fn workflows(&self) -> impl Future<Output = Result<Vec<StoredWorkflow>, StoreError>> + Send;
 
     /// The files that were saved in a scope.
     fn saved(&self, scope: Sha256, limit: usize) -> impl Future<Output = Result<Vec<SavedRecord>, StoreError>> + Send;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod asked;
+mod catalogue;
 mod commands;
 mod conclusion;
 mod declared;
@@ -21,6 +22,7 @@ mod log;
 mod masked;
 mod metric;
 mod models_file;
+mod named;
 mod offer;
 mod order;
 mod output;
@@ -118,8 +120,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
     match cli.command {
         // These need neither state nor threads, and answer at once.
-        Command::Validate(args) => return validate::run(args, format),
-        Command::Workflows(args) => return workflows::run(args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
         Command::Version(args) => return version::run(args, format),
@@ -155,12 +155,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Schedules(args) => schedules::run(args, format).await,
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
-            Command::Validate(_)
-            | Command::Workflows(_)
-            | Command::Config(_)
-            | Command::Explain(_)
-            | Command::Version(_)
-            | Command::Docs(_) => Ok(ExitCode::SUCCESS),
+            Command::Workflows(args) => workflows::run(args, format).await,
+            Command::Validate(args) => validate::run(args, format).await,
+            Command::Config(_) | Command::Explain(_) | Command::Version(_) | Command::Docs(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // A step that is still on its thread must not keep the command from ending: its outcome is not waited for any more.

@@ -17,38 +17,62 @@ pub(crate) struct WorkflowFile {
     pub(crate) plan: Arc<Plan>,
     /// What is kept of it.
     pub(crate) definition: Definition,
-    /// Whether it may be run.
+    /// What a catalogue shows of it.
+    pub(crate) about: About,
+    /// Whether its file lets it be run.
     pub(crate) enabled: bool,
+    /// Whether somebody has switched it off under its name.
+    pub(crate) is_off: bool,
     /// When its runs start by themselves.
     pub(crate) schedules: Vec<Declared>,
     /// The folder that default paths are relative to.
     pub(crate) folder: PathBuf,
 }
 
+impl WorkflowFile {
+    /// Refuses to run what is switched off.
+    pub(crate) fn check_enabled(&self, name: &Path) -> Result<(), Failure> {
+        let off = |advice: String| Err(Failure::conflict(format!("{} is switched off", name.display())).advice(advice));
+        if self.is_off {
+            return off(format!("`darkroom workflows enable {}` lets it be run again", self.plan.workflow));
+        }
+        match self.enabled {
+            true => Ok(()),
+            false => off("its file says `enabled: false`".to_owned()),
+        }
+    }
+}
+
 /// Reads a file and compiles it; prints what is wrong with it.
 pub(crate) fn load(path: &Path) -> Result<WorkflowFile, Failure> {
-    let source = read(path)?;
-    match compile(&source) {
+    let file = compiled(&read(path)?, path.parent().map(Path::to_path_buf).unwrap_or_default())?;
+    warn_of_missing(&file.about, path);
+    Ok(file)
+}
+
+/// Compiles a workflow; prints what is wrong with it.
+pub(crate) fn compiled(source: &Source, folder: PathBuf) -> Result<WorkflowFile, Failure> {
+    match compile(source) {
         Ok(Compiled { plan, warnings, about, .. }) => {
-            show(&warnings, &source);
-            warn_of_missing(&about, path);
+            show(&warnings, source);
             let definition = Definition {
                 hash: plan.definition,
                 workflow: plan.workflow.clone(),
                 file: source.name().to_owned(),
                 source: source.text().to_owned(),
             };
-            let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
             Ok(WorkflowFile {
                 plan: Arc::new(plan),
                 definition,
                 enabled: about.enabled,
-                schedules: about.schedules,
+                is_off: false,
+                schedules: about.schedules.clone(),
+                about,
                 folder,
             })
         }
         Err(errors) => {
-            show(&errors, &source);
+            show(&errors, source);
             complain(&summary(&errors, 1));
             Err(Failure::printed(EXIT_USAGE))
         }

@@ -16,6 +16,7 @@ mod relief;
 mod runs;
 mod schedules;
 mod service;
+mod workflows;
 
 pub use command::RunCommand;
 pub use desk::{Desk, DeskError, Stored, Submission, open_run};
@@ -25,3 +26,4 @@ pub use plans::{PlanError, Plans};
 pub use record::{RecordError, decode_event, decode_run};
 pub use schedules::{ScheduleError, ScheduleRecord, Schedules};
 pub use service::{Coordinator, CoordinatorError, News};
+pub use workflows::{Push, Pushed, Version, WorkflowError, WorkflowRecord, Workflows};

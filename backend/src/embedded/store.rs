@@ -3,7 +3,7 @@
 use super::file::StateFile;
 use crate::{
     Claim, Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter,
-    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, Token,
+    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
 };
 use darkroom_proto::{RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use std::path::Path;
@@ -173,6 +173,20 @@ impl Store for EmbeddedStore {
 
     async fn due_schedules(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Vec<ScheduleId>, StoreError> {
         self.blocking(move |file| file.due_schedules(shard, now, limit)).await
+    }
+
+    async fn put_workflow(&self, workflow: &StoredWorkflow) -> Result<Committed, StoreError> {
+        let workflow = workflow.clone();
+        self.blocking(move |file| file.put_workflow(&workflow)).await
+    }
+
+    async fn workflow(&self, name: &str) -> Result<Option<StoredWorkflow>, StoreError> {
+        let name = name.to_owned();
+        self.blocking(move |file| file.workflow(&name)).await
+    }
+
+    async fn workflows(&self) -> Result<Vec<StoredWorkflow>, StoreError> {
+        self.blocking(|file| file.workflows()).await
     }
 
     async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {

@@ -110,6 +110,11 @@ impl Keys {
         self.of_shard(shard, "schedule-timers")
     }
 
+    /// A hash: workflows, by name.
+    pub(super) fn workflows(&self) -> String {
+        format!("{}:workflows", self.namespace)
+    }
+
     /// A sorted set: the runs of a status, by age.
     pub(super) fn index(&self, status: RunStatus) -> String {
         format!("{}:index:{}", self.namespace, status.name())

@@ -48,6 +48,7 @@ scripts! {
     PROBE = "21_probe",
     KEYS = "22_keys",
     SCHEDULE = "23_schedule",
+    WORKFLOW = "24_workflow",
 }
 
 impl Source {

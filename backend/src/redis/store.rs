@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::time::Time;
 use crate::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
-    SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, Token,
+    SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
 };
 use darkroom_proto::{RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -202,6 +202,18 @@ impl Store for RedisStore {
 
     async fn due_schedules(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Vec<ScheduleId>, StoreError> {
         self.inner.due_schedules(shard, now, limit).await
+    }
+
+    async fn put_workflow(&self, workflow: &StoredWorkflow) -> Result<Committed, StoreError> {
+        self.inner.put_workflow(workflow).await
+    }
+
+    async fn workflow(&self, name: &str) -> Result<Option<StoredWorkflow>, StoreError> {
+        self.inner.workflow(name).await
+    }
+
+    async fn workflows(&self) -> Result<Vec<StoredWorkflow>, StoreError> {
+        self.inner.workflows().await
     }
 
     async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use crate::links::Links;
 use crate::offer::offers;
 use crate::output::{Format, say, say_json, table};
 use crate::settings::Settings;
-use crate::{folder, run_name, workflow_file};
+use crate::{folder, named, run_name};
 use darkroom_engine::Run;
 use darkroom_engine::preview::{Action, Cost, Preview, PreviewStep, preview};
 use darkroom_proto::Money;
@@ -25,7 +25,7 @@ use std::sync::Arc;
     darkroom plan workflows/web-ready.yaml -i 'images=@./photos/*.png'\n  \
     darkroom plan product-photo --from-step crop")]
 pub(crate) struct Args {
-    /// A workflow file, or a run
+    /// A workflow file, a workflow by its name, or a run
     what: String,
     #[command(flatten)]
     given: What,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     let path = PathBuf::from(&args.what);
-    let shown = if path.exists() || looks_like_a_file(&path) {
+    let shown = if named::is_path(&path) || is_workflow(&args, &settings).await? {
         if args.from_step.is_some() {
             return Err(
                 Failure::usage("--from-step goes with a run, not with a file").advice("name the run, or its workflow")
@@ -54,12 +54,25 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-fn looks_like_a_file(path: &Path) -> bool {
-    path.extension().is_some() || path.components().count() > 1
+/// Whether a name means a workflow rather than a run of it: it is that of one that was pushed or comes with this release,
+/// and nothing says that going on with a run is meant.
+async fn is_workflow(args: &Args, settings: &Settings) -> Result<bool, Failure> {
+    if args.from_step.is_some() || args.what.starts_with('@') {
+        return Ok(false);
+    }
+    if args.what.contains('@') || !args.given.inputs().is_empty() {
+        return Ok(true);
+    }
+    // A run goes first: what it is called is what its owner sees in lists.
+    if settings.fleet()?.is_none() && !named::has_state() {
+        return Ok(named::look_up(&args.what, settings).await.is_ok());
+    }
+    let is_run = run_name::find(&Records::open(settings).await?, &args.what).await.is_ok();
+    Ok(!is_run && named::look_up(&args.what, settings).await.is_ok())
 }
 
 async fn of_file(path: &Path, what: &What, settings: &Settings) -> Result<Preview, Failure> {
-    let file = workflow_file::load(path)?;
+    let file = named::open(path, settings).await?;
     // With state here, what exists already counts; without, a plan leaves none behind.
     let engine = match folder::state().join("state.redb").exists() {
         true => Embedded::open(settings).await.ok(),

@@ -12,12 +12,13 @@ use crate::given::{self, Assignment};
 use crate::handing::{Bring, Watch, hand_in};
 use crate::interrupt::Interrupt;
 use crate::links::Links;
+use crate::named;
 use crate::offer::offers;
 use crate::output::{Format, complain};
 use crate::progress::Progress;
 use crate::settings::{FleetPlace, Settings};
 use crate::trail::Trail;
-use crate::workflow_file::{self, WorkflowFile};
+use crate::workflow_file::WorkflowFile;
 use darkroom_backend::{Artifacts, Clock, RabbitQueue, RedisStore, RunFilter, Store, StoreError};
 use darkroom_coordinator::{Desk, Stored, Submission};
 use darkroom_engine::preview::{Action, Preview, preview, skip_paths};
@@ -36,7 +37,7 @@ use std::sync::Arc;
     darkroom run workflows/web-ready.yaml -i 'images=@./photos/*.png' -i quality=90\n  \
     darkroom run workflows/web-ready.yaml -i 'images=@./photos/*.png' --only 1,3 --force")]
 pub(crate) struct Args {
-    /// The workflow file
+    /// The workflow file, or the name of a workflow, such as web-ready or web-ready@3
     file: PathBuf,
     #[command(flatten)]
     what: What,
@@ -63,11 +64,8 @@ pub(crate) struct What {
 
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
-    let file = workflow_file::load(&args.file)?;
-    if !file.enabled {
-        return Err(Failure::conflict(format!("{} is switched off", args.file.display()))
-            .advice("its file says `enabled: false`"));
-    }
+    let file = named::open(&args.file, &settings).await?;
+    file.check_enabled(&args.file)?;
     // Mistakes on the command line are told before anything is created.
     given::check_names(&file.plan, args.what.inputs())?;
     args.what.asked.check(&file)?;

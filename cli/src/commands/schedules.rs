@@ -288,10 +288,7 @@ fn moment(flag: &str, text: &str, zone: &Zone) -> Result<Timestamp, Failure> {
 
 async fn made<S: Store>(create: &Create, declaring: &Declaring<'_, S>) -> Result<Vec<Made>, Failure> {
     let file = workflow_file::load(&create.file)?;
-    if !file.enabled {
-        return Err(Failure::conflict(format!("{} is switched off", create.file.display()))
-            .advice("its file says `enabled: false`"));
-    }
+    file.check_enabled(&create.file)?;
     let rhythm = match (&create.cron, create.every) {
         (Some(line), _) => Rhythm::Cron(line.clone()),
         (None, Some(every)) if every < EVERY_MIN => {

@@ -1,12 +1,22 @@
 //! `darkroom setup`
 
+use crate::catalogue;
+use crate::commands::workflows::push_all;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::folder;
 use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
+use crate::workflow_file;
+use darkroom_coordinator::{WorkflowError, Workflows};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Who pushes what comes with this release.
+const SETUP: &str = "setup";
+/// Who pushes the workflows of the folder that the settings name.
+const SETUP_FOLDER: &str = "setup, from workflows.dir";
 
 /// Make the servers of a fleet ready: queues on the broker, the schema of the store
 #[derive(Debug, clap::Args)]
@@ -23,6 +33,14 @@ struct Done {
     broker: BrokerDone,
     store: StoreDone,
     artifacts: String,
+    workflows: WorkflowsDone,
+}
+
+/// Which workflows were pushed, and which were there already.
+#[derive(Serialize)]
+struct WorkflowsDone {
+    pushed: Vec<String>,
+    found: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +69,9 @@ pub(crate) async fn run(_: Args, format: Format) -> Result<ExitCode, Failure> {
     // One after the other: if the store is refused, nothing is left behind on the broker.
     let prepared = fleet.store.prepare().await?;
     let declared = fleet.declare().await?;
+    let workflows = push(&fleet, settings.workflows.dir.as_deref()).await?;
     let done = Done {
+        workflows,
         namespace: place.namespace,
         broker: BrokerDone { url: fleet.broker.clone(), created: declared.created, found: declared.found },
         store: StoreDone {
@@ -72,8 +92,36 @@ pub(crate) async fn run(_: Args, format: Format) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Pushes the workflows that come with this release, and those of the folder that the settings name. One that comes with it
+/// and that somebody has changed since is left as it is.
+async fn push(fleet: &Fleet, folder: Option<&str>) -> Result<WorkflowsDone, Failure> {
+    let workflows = Workflows::new(fleet.store.store.clone());
+    let mut all = Vec::new();
+    for (name, source) in catalogue::sources() {
+        let changed = match workflows.get(name).await {
+            Ok(record) => record.pushes.iter().any(|push| push.by != SETUP),
+            Err(WorkflowError::Missing(_)) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if !changed {
+            let file = workflow_file::compiled(&source, PathBuf::new())?;
+            all.push((name.to_owned(), workflows.push(&file.definition, SETUP).await?));
+        }
+    }
+    if let Some(folder) = folder {
+        all.extend(push_all(&workflows, &[PathBuf::from(folder)], SETUP_FOLDER).await?);
+    }
+    let named = |is_new: bool| {
+        all.iter()
+            .filter(|(_, done)| done.is_new == is_new)
+            .map(|(name, done)| format!("{name}@{}", done.version))
+            .collect()
+    };
+    Ok(WorkflowsDone { pushed: named(true), found: named(false) })
+}
+
 fn print(done: &Done) {
-    let Done { namespace, broker, store, artifacts } = done;
+    let Done { namespace, broker, store, artifacts, workflows } = done;
     say(&format!("namespace  {namespace}"));
     let queues = match (broker.created.len(), broker.found.len()) {
         (0, found) => format!("{found} queues are there, nothing was to be done"),
@@ -99,4 +147,9 @@ fn print(done: &Done) {
         )),
     }
     say(&format!("artifacts  {artifacts}"));
+    say(&match (workflows.pushed.len(), workflows.found.len()) {
+        (0, found) => format!("workflows  {found} are there, nothing was to be done"),
+        (pushed, 0) => format!("workflows  {pushed} pushed"),
+        (pushed, found) => format!("workflows  {pushed} pushed, {found} were there"),
+    });
 }

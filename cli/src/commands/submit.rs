@@ -10,7 +10,7 @@ use crate::links::Links;
 use crate::output::{Format, say, say_json};
 use crate::settings::Settings;
 use crate::trail::Trail;
-use crate::{folder, given, workflow_file};
+use crate::{folder, given, named};
 use darkroom_engine::Run;
 use darkroom_proto::{Duration, Money, RunId};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use std::sync::Arc;
     darkroom submit workflows/product-photo.yaml --wait=60s --out ./shop\n  \
     darkroom submit workflows/product-photo.yaml --key order-4711")]
 pub(crate) struct Args {
-    /// The workflow file
+    /// The workflow file, or the name of a workflow, such as web-ready or web-ready@3
     file: PathBuf,
     #[command(flatten)]
     asked: Asked,
@@ -57,11 +57,8 @@ const TENANT: &str = "default";
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     let place = settings.fleet_for("submit")?;
-    let file = workflow_file::load(&args.file)?;
-    if !file.enabled {
-        return Err(Failure::conflict(format!("{} is switched off", args.file.display()))
-            .advice("its file says `enabled: false`"));
-    }
+    let file = named::open(&args.file, &settings).await?;
+    file.check_enabled(&args.file)?;
     given::check_names(&file.plan, &args.asked.input)?;
     args.asked.check(&file)?;
     let artifacts = folder::artifacts(&settings)?;

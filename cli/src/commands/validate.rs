@@ -2,7 +2,8 @@
 
 use crate::failure::{EXIT_USAGE, Failure};
 use crate::output::{Format, complain, say, say_json};
-use crate::workflow_file;
+use crate::settings::Settings;
+use crate::{named, workflow_file};
 use darkroom_engine::{Diagnostic, compile, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,16 +12,20 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  darkroom validate workflows/*.yaml")]
 pub(crate) struct Args {
-    /// The files
+    /// The files, or names of workflows
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let mut all: Vec<Diagnostic> = Vec::new();
     let mut unreadable = 0;
     for path in &args.files {
-        let source = match workflow_file::read(path) {
+        let source = match path.to_str().filter(|_| !named::is_path(path)) {
+            Some(name) => named::look_up(name, &Settings::load()?).await.map(|found| found.source),
+            None => workflow_file::read(path),
+        };
+        let source = match source {
             Ok(source) => source,
             Err(failure) => {
                 unreadable += 1;

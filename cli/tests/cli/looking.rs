@@ -193,7 +193,10 @@ fn workflows_are_described_begun_and_listed() {
         "my-shop.yaml".into()
     });
     folder.run(&["validate", &file]).expect(0);
-    folder.run(&["workflows", "list"]).expect(3).says(&["folder workflows", "darkroom workflows list FOLDER"]);
+    folder
+        .run(&["workflows", "list", "workflows"])
+        .expect(3)
+        .says(&["folder workflows", "darkroom workflows list FOLDER"]);
     folder.run(&["workflows", "list", "."]).expect(0).prints(&["my-shop.yaml", "ok"]);
     let listed = folder.run(&["workflows", "list", ".", "-o", "json"]).expect(0).json();
     assert_eq!(listed["data"][0]["workflow"], "my-shop");

@@ -8,6 +8,7 @@ mod bench;
 mod branching;
 mod bucket;
 mod cancelling;
+mod definitions;
 mod errands;
 mod failing;
 mod films;

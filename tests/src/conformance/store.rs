@@ -8,6 +8,7 @@ mod ownership;
 mod reads;
 mod schedules;
 mod sets;
+mod workflows;
 
 pub use commits::*;
 pub use fleet::*;
@@ -15,6 +16,7 @@ pub use ownership::*;
 pub use reads::*;
 pub use schedules::*;
 pub use sets::*;
+pub use workflows::*;
 
 use crate::poll::until;
 use crate::sample::{command, commit, new_run, run, summary};
@@ -111,6 +113,8 @@ macro_rules! store_conformance {
                 a_schedule_is_written_only_by_who_has_read_its_last_version
                 a_removed_schedule_does_not_come_back
                 due_schedules_are_found_by_their_shard
+                a_workflow_is_written_only_by_who_has_read_its_last_version
+                workflows_are_listed_by_name
                 a_new_run_may_be_due
                 who_announces_itself_is_a_member_until_its_time_ends
                 who_announces_itself_again_stays

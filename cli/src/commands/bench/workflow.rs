@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::workflow_file::WorkflowFile;
 use darkroom_backend::{Clock, Definition};
-use darkroom_engine::{Source, Spec, compile};
+use darkroom_engine::{About, Source, Spec, compile};
 use darkroom_proto::{Duration, Map, Money};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -24,7 +24,15 @@ pub(super) fn compiled(name: &str, text: &str) -> Result<WorkflowFile, Failure> 
         source: source.text().to_owned(),
     };
     let (plan, folder) = (Arc::new(compiled.plan), PathBuf::new());
-    Ok(WorkflowFile { plan, definition, enabled: true, schedules: Vec::new(), folder })
+    Ok(WorkflowFile {
+        plan,
+        definition,
+        about: About::default(),
+        enabled: true,
+        is_off: false,
+        schedules: Vec::new(),
+        folder,
+    })
 }
 
 /// No-op steps that pass 200 bytes on, one after the other.
