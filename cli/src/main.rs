@@ -34,7 +34,7 @@ mod workflow_file;
 use clap::{Parser, Subcommand};
 use commands::{
     approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, pause, plan,
-    providers, resume, run, setup, show, signal, simulator, submit, tail, terminate, validate, version, worker,
+    providers, resume, run, setup, show, signal, simulator, submit, tail, terminate, test, validate, version, worker,
     workflows,
 };
 use failure::Failure;
@@ -61,6 +61,7 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Plan(plan::Args),
+    Test(test::Args),
     List(list::Args),
     Show(show::Args),
     Tail(tail::Args),
@@ -117,6 +118,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         // These need neither state nor threads, and answer at once.
         Command::Validate(args) => return validate::run(args, format),
+        Command::Test(args) => return test::run(&args, format),
         Command::Workflows(args) => return workflows::run(args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
@@ -153,6 +155,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)
+            | Command::Test(_)
             | Command::Workflows(_)
             | Command::Config(_)
             | Command::Explain(_)
