@@ -12,6 +12,7 @@ mod purses;
 mod queue;
 mod reader;
 mod reads;
+mod schedules;
 mod sets;
 mod socket;
 mod store;

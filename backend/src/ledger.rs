@@ -227,7 +227,8 @@ pub enum Fact {
 pub struct Noted {
     /// The call now.
     pub call: Call,
-    /// Whether the run was cancelled: then the job is to be cancelled at the provider.
+    /// Whether the run was cancelled, or the step called off ([`void_field`]): then the job is to be cancelled at the
+    /// provider.
     pub cancelled: bool,
 }
 

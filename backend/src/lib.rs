@@ -30,5 +30,5 @@ pub use redis::{Prepared, RedisOptions, RedisStore};
 pub use repeating::Repeating;
 pub use store::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
-    SavedRecord, Shard, Store, StoreError, StoredRun, Token,
+    SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, Token,
 };

@@ -1,6 +1,6 @@
 //! How large values may be (invariant I7).
 
-use crate::{Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError};
+use crate::{Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError, StoredSchedule};
 
 /// The state of a run: counters and cursors, a few hundred bytes in practice.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -20,6 +20,8 @@ const DEFINITION_BYTES_MAX: usize = 4 << 20;
 const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// The idempotency key of a command.
 const COMMAND_KEY_BYTES_MAX: usize = 512;
+/// A schedule: what its runs are given, and up to a thousand times that wait.
+const SCHEDULE_BYTES_MAX: usize = 1 << 20;
 /// The record of a saved file: outputs of its step and its path.
 const SAVED_BYTES_MAX: usize = 1 << 20;
 /// The texts of a call: what is called, the handles of its job, why it came to nothing.
@@ -44,6 +46,11 @@ pub(crate) fn check_definition(definition: &Definition) -> Result<(), StoreError
 pub(crate) fn check_command(command: &Command) -> Result<(), StoreError> {
     check("a command", command.body.len(), COMMAND_BYTES_MAX)?;
     check("the key of a command", command.key.len(), COMMAND_KEY_BYTES_MAX)
+}
+
+/// Refuses a schedule that is too large.
+pub(crate) fn check_schedule(schedule: &StoredSchedule) -> Result<(), StoreError> {
+    check("a schedule", schedule.body.len(), SCHEDULE_BYTES_MAX)
 }
 
 /// Refuses a run of which anything is too large.

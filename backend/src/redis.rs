@@ -14,6 +14,7 @@ mod ownership;
 mod purse;
 mod reads;
 mod reply;
+mod schedules;
 mod scripts;
 mod setup;
 mod store;

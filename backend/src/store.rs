@@ -1,6 +1,6 @@
 //! The seam to what is kept: runs, their events, definitions, the inbox, and who owns which shard.
 
-use darkroom_proto::{Artifact, Money, RunId, RunStatus, Sha256, StepPath, Timestamp};
+use darkroom_proto::{Artifact, Money, RunId, RunStatus, ScheduleId, Sha256, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -160,6 +160,19 @@ pub struct Definition {
     pub file: String,
     /// The text of the file.
     pub source: String,
+}
+
+/// A schedule as it is kept. It belongs to the shard of its name, whose owner fires it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSchedule {
+    /// Its name.
+    pub id: ScheduleId,
+    /// Rises with each write; 0: it is not stored yet.
+    pub version: u64,
+    /// When its owner next has to look at it, if time alone can move it on.
+    pub due: Option<Timestamp>,
+    /// What it does and where it stands, encoded by the caller; never empty.
+    pub body: Vec<u8>,
 }
 
 /// A command of a person or service to a run, kept until a commit applies it.
@@ -381,6 +394,27 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// Runs, the newest first.
     fn list(&self, filter: &RunFilter) -> impl Future<Output = Result<Vec<(RunId, RunSummary)>, StoreError>> + Send;
+
+    /// Writes a schedule, if the stored version is the one given, and gives the version now. The first version of a
+    /// schedule is higher than any that it had before it was removed.
+    fn put_schedule(&self, schedule: &StoredSchedule) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// Removes a schedule, whatever its version. False: it was not there.
+    fn remove_schedule(&self, id: &ScheduleId) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// A schedule.
+    fn schedule(&self, id: &ScheduleId) -> impl Future<Output = Result<Option<StoredSchedule>, StoreError>> + Send;
+
+    /// All schedules, by name.
+    fn schedules(&self) -> impl Future<Output = Result<Vec<StoredSchedule>, StoreError>> + Send;
+
+    /// The schedules of a shard that are due at `now` or before, the most overdue first.
+    fn due_schedules(
+        &self,
+        shard: Shard,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ScheduleId>, StoreError>> + Send;
 
     /// The files that were saved in a scope.
     fn saved(&self, scope: Sha256, limit: usize) -> impl Future<Output = Result<Vec<SavedRecord>, StoreError>> + Send;

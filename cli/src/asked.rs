@@ -10,7 +10,7 @@ use darkroom_proto::{Map, Money};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run is to do: shared by `run`, `plan` and `submit`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Asked {
     /// An input: a value, a file's path, or for lists `@` and a pattern; may be given several times
     #[arg(short, long = "input", value_name = "NAME=VALUE")]
@@ -65,7 +65,7 @@ impl Asked {
             .nodes
             .iter()
             .map(|node| file.plan.node(*node))
-            .filter(|node| matches!(node.work, Work::FanOut(_)))
+            .filter(|node| matches!(&node.work, Work::FanOut(fan) if fan.has_items()))
             .map(|node| node.id.as_str())
             .collect();
         let (step, numbers) = match (text.split_once('='), fans.as_slice()) {
@@ -105,6 +105,7 @@ impl Asked {
             estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
+            schedule: None,
         })
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod plan;
 pub(crate) mod providers;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod schedules;
 pub(crate) mod setup;
 pub(crate) mod show;
 pub(crate) mod signal;

@@ -57,7 +57,19 @@ pub(crate) async fn take_in(
     store: &Artifacts,
     links: &Links,
 ) -> Result<Map, Failure> {
-    read_all(plan, given, folder, &Taker { store: Some(store), links }).await
+    read_all(plan, given, &Map::new(), folder, &Taker { store: Some(store), links }).await
+}
+
+/// As `take_in`, with other defaults for some inputs, such as those of a schedule.
+pub(crate) async fn take_in_with(
+    plan: &Plan,
+    given: &[Assignment],
+    defaults: &Map,
+    folder: &Path,
+    store: &Artifacts,
+    links: &Links,
+) -> Result<Map, Failure> {
+    read_all(plan, given, defaults, folder, &Taker { store: Some(store), links }).await
 }
 
 /// Those inputs alone that are given, their files in the artifact store.
@@ -75,7 +87,7 @@ pub(crate) async fn take_in_given(
 
 /// As `take_in`, but nothing is kept: enough to see what would run.
 pub(crate) async fn looked_at(plan: &Plan, given: &[Assignment], folder: &Path, links: &Links) -> Result<Map, Failure> {
-    read_all(plan, given, folder, &Taker { store: None, links }).await
+    read_all(plan, given, &Map::new(), folder, &Taker { store: None, links }).await
 }
 
 /// Takes files in: keeps them, if there is a store, and fetches those that are links.
@@ -111,7 +123,13 @@ fn described(bytes: &[u8], details: &Details) -> Artifact {
     }
 }
 
-async fn read_all(plan: &Plan, given: &[Assignment], folder: &Path, taker: &Taker<'_>) -> Result<Map, Failure> {
+async fn read_all(
+    plan: &Plan,
+    given: &[Assignment],
+    defaults: &Map,
+    folder: &Path,
+    taker: &Taker<'_>,
+) -> Result<Map, Failure> {
     check_names(plan, given)?;
     read_inputs(&plan.inputs, given, folder, taker).await
 }
@@ -122,7 +140,7 @@ async fn read_inputs(wanted: &[Input], given: &[Assignment], folder: &Path, take
         let values: Vec<&str> =
             given.iter().filter(|given| given.name == input.name).map(|given| given.value.as_str()).collect();
         let value = if values.is_empty() {
-            match &input.default {
+            match defaults.get(&input.name).or(input.default.as_ref()) {
                 Some(default) => with_files(input, default, folder, taker).await?,
                 None if input.required => {
                     return Err(refused(&InputError::Missing {

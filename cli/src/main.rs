@@ -4,6 +4,7 @@ mod accounts;
 mod asked;
 mod commands;
 mod conclusion;
+mod declared;
 mod delivery;
 mod document;
 mod door;
@@ -34,8 +35,8 @@ mod workflow_file;
 use clap::{Parser, Subcommand};
 use commands::{
     approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, pause, plan,
-    providers, resume, run, setup, show, signal, simulator, submit, tail, terminate, test, validate, version, worker,
-    workflows,
+    providers, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
+    version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -80,6 +81,7 @@ enum Command {
     Worker(worker::Args),
     Simulator(simulator::Args),
     Workflows(workflows::Args),
+    Schedules(schedules::Args),
     Providers(providers::Args),
     Cost(cost::Args),
     Bench(bench::Args),
@@ -152,6 +154,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Worker(args) => worker::run(args).await,
             Command::Providers(args) => providers::run(&args, format).await,
             Command::Cost(args) => cost::run(args, format).await,
+            Command::Schedules(args) => schedules::run(args, format).await,
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Validate(_)

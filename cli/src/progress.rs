@@ -123,6 +123,14 @@ impl Progress {
                     None => self.line(&format!("      {step}  failed: {error}{goes_on}")),
                 }
             }
+            What::StepCancelled { step, spent } if spent.usd() > 0.0 => {
+                self.line(&format!("      {step}  called off, after ${:.4} was spent on it", spent.usd()));
+            }
+            What::StepCancelled { .. } => {}
+            What::BranchBegun { step, branch, error } => {
+                let of = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+                self.line(&format!("      {step}  {}{of}", branch.name()));
+            }
             What::FanOutOpened { step, total } => self.open(step, *total),
             What::ItemStarted { step, label } => self.begin(step, label),
             What::ItemEnded { step, label, status, items } => self.item(step, label, *status, *items),

@@ -4,6 +4,7 @@ use crate::failure::{EXIT_USAGE, Failure};
 use crate::output::{color_on_stderr, complain};
 use darkroom_backend::Definition;
 use darkroom_engine::plan::Plan;
+use darkroom_engine::schedule::Declared;
 use darkroom_engine::source::BYTES_MAX;
 use darkroom_engine::{About, Compiled, Diagnostic, Source, compile, render, summary};
 use std::io::Read;
@@ -18,6 +19,8 @@ pub(crate) struct WorkflowFile {
     pub(crate) definition: Definition,
     /// Whether it may be run.
     pub(crate) enabled: bool,
+    /// When its runs start by themselves.
+    pub(crate) schedules: Vec<Declared>,
     /// The folder that default paths are relative to.
     pub(crate) folder: PathBuf,
 }
@@ -36,7 +39,13 @@ pub(crate) fn load(path: &Path) -> Result<WorkflowFile, Failure> {
                 source: source.text().to_owned(),
             };
             let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-            Ok(WorkflowFile { plan: Arc::new(plan), definition, enabled: about.enabled, folder })
+            Ok(WorkflowFile {
+                plan: Arc::new(plan),
+                definition,
+                enabled: about.enabled,
+                schedules: about.schedules,
+                folder,
+            })
         }
         Err(errors) => {
             show(&errors, &source);

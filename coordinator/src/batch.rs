@@ -291,7 +291,10 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             } else {
                 Some((self.commit_of(&live, &change, input)?, change))
             };
-            self.runs.put(live);
+            // What only waits, and nothing happened to, is not kept; see `committed`.
+            if commit.is_some() || !live.run.rests() {
+                self.runs.put(live);
+            }
             return Ok(commit);
         }
         Ok(None)

@@ -25,6 +25,8 @@ pub(crate) enum EffectKind {
     Retry,
     /// A run that spent its work budget is gone on with.
     Continue,
+    /// A schedule starts a run.
+    Schedule,
 }
 
 /// Where a coordinator ends itself, written `committed:next:3`: at the third batch in which steps follow others, between
@@ -40,7 +42,7 @@ pub struct Failpoint {
 /// Not a failpoint.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "`{0}` is no failpoint: it is `committed` or `published`, `first`, `next`, `fan-out`, `retry` or `continue`, and which batch, such as `committed:next:3`"
+    "`{0}` is no failpoint: it is `committed` or `published`, `first`, `next`, `fan-out`, `retry`, `continue` or `schedule`, and which batch, such as `committed:next:3`"
 )]
 pub struct ParseFailpointError(String);
 
@@ -61,6 +63,7 @@ impl FromStr for Failpoint {
             "fan-out" => EffectKind::FanOut,
             "retry" => EffectKind::Retry,
             "continue" => EffectKind::Continue,
+            "schedule" => EffectKind::Schedule,
             _ => return Err(wrong()),
         };
         match batch.parse() {
@@ -82,7 +85,14 @@ impl Failpoint {
             EffectKind::FanOut => dispatched.any(|(batch, _)| batch),
             EffectKind::Retry => dispatched.any(|(_, delayed)| delayed),
             EffectKind::Continue => change.more,
+            EffectKind::Schedule => false,
         };
+    }
+
+    /// What a schedule decided came to this moment: says whether the process is to end here.
+    pub(crate) fn fired(&mut self, moment: Moment) -> bool {
+        self.is_in_batch = self.kind == EffectKind::Schedule && self.moment == moment;
+        self.reached().is_some()
     }
 
     /// The batch is committed: says at which moment of it the process is to end, if it is.

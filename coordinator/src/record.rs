@@ -153,6 +153,7 @@ mod tests {
             existing: Default::default(),
             estimated: Money::ZERO,
             saved: BTreeMap::new(),
+            schedule: None,
         };
         let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
         run.head.spent = Money(40_000);

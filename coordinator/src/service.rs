@@ -491,6 +491,12 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         if let Err(error) = self.look_around().await {
             tracing::debug!(%error, "could not look for runs that are due; trying again soon");
         }
+        // In a folder nobody is there to fire them: a process that runs one workflow does not begin others.
+        if self.is_shared
+            && let Err(error) = self.fire_due().await
+        {
+            tracing::warn!(%error, "schedules that are due could not fire; trying again soon");
+        }
         self.looks = self.looks.wrapping_add(1);
     }
 

@@ -48,6 +48,11 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::Cancel { reason } => turn.cancel(reason),
     }
     turn.pump();
+    if turn.run.head.compensating {
+        // Whatever ended last: the next thing is undone, or the run ends.
+        turn.settle(None);
+        turn.pump();
+    }
     turn.derive_status();
     turn.change
 }
@@ -118,13 +123,10 @@ impl Turn<'_> {
     }
 
     /// The steps of the body that an instance is, or of the top level.
-    fn body_of(&self, instance: Option<&StepPath>) -> Option<&Body> {
+    pub(crate) fn body_of(&self, instance: Option<&StepPath>) -> Option<&Body> {
         match instance {
             None => Some(&self.plan.top),
-            Some(path) => match &self.plan.node(self.plan.locate(path)?.node).work {
-                Work::FanOut(fan) => Some(&fan.body),
-                Work::Call(_) => None,
-            },
+            Some(path) => self.plan.body_at(&self.plan.locate(path)?),
         }
     }
 
@@ -203,6 +205,7 @@ impl Turn<'_> {
             saved: None,
             key: None,
             fan: None,
+            caught: None,
             watch: None,
             waiting: None,
             held: None,
@@ -396,6 +399,9 @@ impl Turn<'_> {
     }
 
     pub(crate) fn succeed(&mut self, path: &StepPath, succeeded: Succeeded) {
+        if self.is_superfluous(path) {
+            return self.close_superfluous(path);
+        }
         let (now, saved_path) = (self.now, succeeded.saved.as_ref().map(|saved| saved.path.clone()));
         if self.run.step(path).is_some_and(|step| step.state == State::Ready) {
             // It was about to be tried again.
@@ -478,7 +484,7 @@ impl Turn<'_> {
     pub(crate) fn settle(&mut self, instance: Option<&StepPath>) {
         let Some(body) = self.body_of(instance) else { return };
         let failed = match instance {
-            None => self.is_stopping(),
+            None => self.run.head.failure.is_some() || self.run.head.cancelled.is_some(),
             Some(path) => match self.run.step(path) {
                 Some(step) if step.state == State::Open => step.error.is_some() || self.is_abandoned(path),
                 _ => return,
@@ -568,7 +574,7 @@ impl Turn<'_> {
 
     /// Every top-level step has ended: so has the run.
     pub(crate) fn finish(&mut self) {
-        if self.run.head.status.is_terminal() {
+        if self.run.head.status.is_terminal() || self.run.tally.has_open() || self.compensate() {
             return;
         }
         self.run.head.paused = None;
@@ -591,7 +597,8 @@ impl Turn<'_> {
                 self.happened(What::RunFailed { step: failure.path, error: failure.error });
             }
             None => {
-                let tolerated = self.run.steps.values().filter(|step| is_own_failure(step)).count() as u32;
+                let failed = self.run.steps.iter().filter(|(_, step)| is_own_failure(step));
+                let tolerated = failed.filter(|(path, _)| !self.is_made_good(path)).count() as u32;
                 self.run.head.status = RunStatus::Completed;
                 self.run.head.tolerated = tolerated;
                 self.happened(What::RunCompleted { tolerated });

@@ -179,7 +179,7 @@ impl Turn<'_> {
         if self.run.steps.values().any(|step| step.taken.as_ref() == Some(&decision.key) && !decision.key.is_empty()) {
             return;
         }
-        let judged = self.judge(&decision);
+        let judged = self.weigh(&decision);
         let Decision { key, approved, by, .. } = decision;
         let (step, outputs) = match judged {
             Ok(judged) => judged,
@@ -195,7 +195,7 @@ impl Turn<'_> {
     }
 
     /// The step that a decision is about, and the outputs that it gives it.
-    fn judge(&self, decision: &Decision) -> Result<(StepPath, Map), String> {
+    fn weigh(&self, decision: &Decision) -> Result<(StepPath, Map), String> {
         let mut waiting =
             awaiting(self.run).filter(|(path, ..)| decision.step.as_ref().is_none_or(|step| step == *path));
         let (path, _, approval) = match (waiting.next(), waiting.next()) {

@@ -99,8 +99,8 @@ impl Plan {
         let node = self.node(place.node);
         match (&node.work, place.is_instance) {
             (Work::Call(call), false) => Some((node, call)),
-            (Work::FanOut(fan), true) if fan.single => {
-                let only = self.node(*fan.body.nodes.first()?);
+            (Work::FanOut(fan), true) if place.number().is_some_and(|number| fan.is_single(number)) => {
+                let only = self.node(*fan.body_of(place.number()?).nodes.first()?);
                 match &only.work {
                     Work::Call(call) => Some((only, call)),
                     Work::FanOut(_) => None,

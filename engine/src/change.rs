@@ -1,8 +1,9 @@
 //! What goes into `advance` and what comes out of it.
 
 use crate::approval::Decision;
+use crate::plan::BranchKind;
 use darkroom_proto::{
-    Duration, ItemsDocument, Map, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp,
+    Duration, ItemsDocument, Map, Money, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +12,6 @@ use std::collections::BTreeSet;
 /// Something that happened to a run.
 #[allow(clippy::large_enum_variant, reason = "most events are reports, and they are moved, not kept")]
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all events are reports")]
 pub enum Event {
     /// It may start.
     Start,
@@ -298,6 +298,24 @@ pub enum What {
         /// Whether the run goes on all the same.
         tolerated: bool,
     },
+    /// A step was called off: what is around it has enough without it.
+    StepCancelled {
+        /// The step.
+        step: StepPath,
+        /// What it had cost all the same.
+        #[serde(default, skip_serializing_if = "no_money")]
+        spent: Money,
+    },
+    /// A branch of a step began.
+    BranchBegun {
+        /// The step.
+        step: StepPath,
+        /// Which.
+        branch: BranchKind,
+        /// What the step failed of, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<StepError>,
+    },
     /// A step was not needed.
     StepSkipped {
         /// The step.
@@ -330,4 +348,8 @@ pub enum What {
         /// How far the fan-out is now.
         items: ItemsDocument,
     },
+}
+
+fn no_money(amount: &Money) -> bool {
+    *amount == Money::ZERO
 }

@@ -4,6 +4,7 @@
 //! looked at before. A mistake makes the value it is in unknown; what follows from an unknown value is not reported.
 
 mod build;
+mod container;
 mod expression;
 mod held;
 mod order;
@@ -18,7 +19,7 @@ use crate::definition::{About, Definition, Element, StepDef};
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::expr::{Expr, Template};
 use crate::node::{Name, Node, NodeKind};
-use crate::plan::{NodeIndex, Plan, Wire};
+use crate::plan::{BranchKind, NodeIndex, Plan, Wire};
 use crate::source::{Source, Span};
 use crate::suggest;
 use crate::types::Type;
@@ -90,6 +91,11 @@ struct Step<'a> {
     parent: Option<usize>,
     /// The list of its body.
     body: Option<usize>,
+    /// The lists of its contenders, and of its branches.
+    contenders: Vec<usize>,
+    branches: Vec<usize>,
+    /// `stop-when`, or `until`.
+    enough: Option<Expr>,
     op: Option<&'static OpSpec>,
     /// Nothing can be said of its outputs: it was reported already.
     broken: bool,
@@ -123,9 +129,12 @@ struct Given<'a> {
 
 /// A list of steps.
 #[derive(Debug, Default)]
-struct List {
+struct List<'a> {
+    elements: &'a [Element<'a>],
     steps: Vec<usize>,
     owner: Option<usize>,
+    /// The branch of its owner that it is, if it is one.
+    branch: Option<BranchKind>,
     ids: HashMap<String, usize>,
 }
 
@@ -134,7 +143,7 @@ struct Compiler<'a, 'f> {
     found: &'f mut Findings,
     definition: &'a Definition<'a>,
     steps: Vec<Step<'a>>,
-    lists: Vec<List>,
+    lists: Vec<List<'a>>,
     used_inputs: HashSet<String>,
     /// References to later steps: from, to, where.
     forward: Vec<(usize, usize, Span)>,
@@ -161,7 +170,7 @@ impl<'a, 'f> Compiler<'a, 'f> {
     }
 
     fn check(&mut self) {
-        self.list(&self.definition.steps, None);
+        self.list(&self.definition.steps, None, None);
         self.order();
         for at in self.lists[0].steps.clone() {
             self.step(at);
@@ -172,30 +181,42 @@ impl<'a, 'f> Compiler<'a, 'f> {
     }
 
     /// Makes the steps of a list, then the lists of their bodies.
-    fn list(&mut self, elements: &'a [Element<'a>], owner: Option<usize>) -> usize {
+    fn list(&mut self, elements: &'a [Element<'a>], owner: Option<usize>, branch: Option<BranchKind>) -> usize {
         let list = self.lists.len();
-        self.lists.push(List { owner, ..List::default() });
+        self.lists.push(List { elements, owner, branch, ..List::default() });
         self.members(elements, list, &mut Around { conditions: Vec::new(), needs: None, continue_on_error: false });
         self.ids(list);
         for at in self.lists[list].steps.clone() {
             let def = self.steps[at].def;
-            if self.steps[at].role != Role::FanOut {
-                continue;
+            if let Some(contenders) = &def.race {
+                for contender in contenders {
+                    let body = self.instance(contender, at);
+                    self.steps[at].contenders.push(body);
+                }
+            } else if self.steps[at].role == Role::FanOut {
+                self.steps[at].body = Some(self.instance(def, at));
             }
-            let body = match &def.body {
-                Some(body) => self.list(body, Some(at)),
-                None => self.inner(def, at),
-            };
-            self.steps[at].body = Some(body);
+            for branch in &def.branches {
+                let body = self.list(&branch.body, Some(at), Some(branch.kind));
+                self.steps[at].branches.push(body);
+            }
         }
         list
+    }
+
+    /// The steps of an instance of `owner`.
+    fn instance(&mut self, def: &'a StepDef<'a>, owner: usize) -> usize {
+        match &def.body {
+            Some(body) => self.list(body, Some(owner), None),
+            None => self.inner(def, owner),
+        }
     }
 
     fn members(&mut self, elements: &'a [Element<'a>], list: usize, around: &mut Around<'a>) {
         for element in elements {
             match element {
                 Element::Step(def) => {
-                    let role = if def.is_fan_out() { Role::FanOut } else { Role::Plain };
+                    let role = if def.is_container() { Role::FanOut } else { Role::Plain };
                     self.push(def, role, list, around);
                 }
                 Element::Parallel(group) => {
@@ -236,6 +257,9 @@ impl<'a, 'f> Compiler<'a, 'f> {
             place: self.lists[list].steps.len(),
             parent: self.lists[list].owner,
             body: None,
+            contenders: Vec::new(),
+            branches: Vec::new(),
+            enough: None,
             op,
             broken: def.broken || unknown,
             conditions: around.conditions.iter().copied().chain(own).collect(),
@@ -308,6 +332,8 @@ impl<'a, 'f> Compiler<'a, 'f> {
             }
             let word = match &step.def.uses {
                 Some(name) => name.text.rsplit(['.', ':']).next().unwrap_or_default().to_owned(),
+                None if step.def.race.is_some() => "race".to_owned(),
+                None if step.def.repeat.is_some() => "repeat".to_owned(),
                 None => "each".to_owned(),
             };
             let number = numbers.entry(word.clone()).or_insert(0usize);
@@ -327,13 +353,16 @@ impl<'a, 'f> Compiler<'a, 'f> {
     /// Checks a step and its body.
     fn step(&mut self, at: usize) {
         let step = &self.steps[at];
-        let (def, role, body) = (step.def, step.role, step.body);
+        let (def, role) = (step.def, step.role);
+        let bodies: Vec<usize> = step.body.iter().chain(&step.contenders).copied().collect();
+        let branches = step.branches.clone();
         self.conditions(at);
         if role == Role::FanOut {
             self.fan_out(at);
-            for inner in body.map(|body| self.lists[body].steps.clone()).unwrap_or_default() {
+            for inner in bodies.iter().flat_map(|body| self.lists[*body].steps.clone()).collect::<Vec<_>>() {
                 self.step(inner);
             }
+            self.enough(at);
         } else {
             self.parameters(at);
             self.wire(at);
@@ -347,6 +376,9 @@ impl<'a, 'f> Compiler<'a, 'f> {
         if role != Role::FanOut {
             self.saves(at);
         }
+        for inner in branches.iter().flat_map(|body| self.lists[*body].steps.clone()).collect::<Vec<_>>() {
+            self.step(inner);
+        }
         self.close_ancestors(at);
     }
 
@@ -357,7 +389,7 @@ impl<'a, 'f> Compiler<'a, 'f> {
     fn workflow_outputs(&mut self) {
         let outputs = &self.definition.outputs;
         for (name, node) in outputs {
-            let view = scope::View { step: None, items: None, condition: false, event: false };
+            let view = scope::View::of(None, None);
             if let Some((template, _)) = self.template(node, &view) {
                 self.outputs.push((name.text.clone(), template));
             }

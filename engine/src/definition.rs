@@ -1,7 +1,7 @@
 //! A workflow as it was written: every key read and of the right shape, no name resolved yet.
 
 use crate::node::{Name, Node};
-use crate::plan::{Input, RetryPolicy, Tolerate};
+use crate::plan::{BranchKind, Input, RetryPolicy, Tolerate};
 use crate::source::Span;
 use darkroom_proto::{Duration, Money};
 
@@ -31,8 +31,8 @@ pub struct About {
     pub estimated_duration: Option<Duration>,
     /// The most that a run may spend, as written, such as `1.50 USD`.
     pub budget: Option<String>,
-    /// Whether it has a schedule.
-    pub scheduled: bool,
+    /// When runs start by themselves.
+    pub schedules: Vec<crate::schedule::Declared>,
     /// A symbol for it.
     pub icon: Option<String>,
     /// What it is listed under.
@@ -87,12 +87,39 @@ pub(crate) struct StepDef<'a> {
     pub retry: RetryPolicy,
     pub timeout: Option<Duration>,
     pub save: Option<&'a Node>,
+    pub race: Option<Vec<StepDef<'a>>>,
+    pub repeat: Option<RepeatDef<'a>>,
+    pub stop_when: Option<&'a Node>,
+    /// Of a contender.
+    pub delay: Duration,
+    pub branches: Vec<BranchDef<'a>>,
     pub skip_if_exists: Vec<&'a Node>,
     /// Something in it could not be read or is not in this release: what follows from it is not reported.
     pub broken: bool,
 }
 
+/// What `repeat:` says.
+#[derive(Debug)]
+pub(crate) struct RepeatDef<'a> {
+    pub until: Option<&'a Node>,
+    pub max: u32,
+}
+
+/// A branch of a step.
+#[derive(Debug)]
+pub(crate) struct BranchDef<'a> {
+    pub kind: BranchKind,
+    pub body: Vec<Element<'a>>,
+    /// It ends in `then: fail`.
+    pub fails: bool,
+}
+
 impl StepDef<'_> {
+    /// Whether it has numbered instances: items, contenders or iterations.
+    pub(crate) fn is_container(&self) -> bool {
+        self.is_fan_out() || self.race.is_some() || self.repeat.is_some()
+    }
+
     /// Whether it runs once for each item or combination.
     pub(crate) fn is_fan_out(&self) -> bool {
         self.for_each.is_some() || self.matrix.is_some()

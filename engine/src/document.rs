@@ -1,8 +1,8 @@
 //! A run as people and services read it.
 
 use crate::parking::CYCLES_MAX;
-use crate::plan::{Body, Call, FanOut, NodeIndex, Plan, Work};
-use crate::run::{Run, State, Step};
+use crate::plan::{Body, BranchKind, Call, FanOut, NodeIndex, Plan, Rule, Work};
+use crate::run::{Place, Run, State, Step};
 use darkroom_proto::{CostDocument, ErrorDocument, Map, Money, RunDocument, StepDocument, StepPath, StepStatus};
 
 /// How many instances of a fan-out a run's document shows; more come by `show RUN --step`.
@@ -19,6 +19,7 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         updated_at: run.head.updated_at,
         finished_at: run.head.finished_at,
         inputs: run.inputs(),
+        schedule: run.spec.schedule.as_ref().map(Into::into),
         steps: body_documents(plan, run, &plan.top, None),
         outputs: run.head.outputs.clone(),
         cost: CostDocument {
@@ -34,6 +35,7 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
 pub fn step_document(plan: &Plan, run: &Run, path: &StepPath, after: u32, limit: u32) -> Option<StepDocument> {
     let place = plan.locate(path)?;
     let mut document = match (&plan.node(place.node).work, place.is_instance) {
+        _ if place.branch().is_some() => branch_document(plan, run, &place, path),
         (Work::FanOut(fan), true) => instance_document(plan, run, path, fan),
         (_, true) => return None,
         (_, false) => node_document(plan, run, place.node, path),
@@ -42,6 +44,7 @@ pub fn step_document(plan: &Plan, run: &Run, path: &StepPath, after: u32, limit:
         let total = document.items.map_or(0, |items| items.total);
         let numbers = after.saturating_add(1)..=after.saturating_add(limit).min(total);
         document.steps = numbers.map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
+        document.steps.extend(branch_documents(plan, run, path));
     }
     Some(document)
 }
@@ -56,26 +59,54 @@ fn body_documents(plan: &Plan, run: &Run, body: &Body, instance: Option<&StepPat
 
 fn node_document(plan: &Plan, run: &Run, node: NodeIndex, path: &StepPath) -> StepDocument {
     let step = run.step(path);
-    match &plan.node(node).work {
+    let mut document = match &plan.node(node).work {
         Work::Call(call) => call_document(path, call, step),
         Work::FanOut(fan) => {
             let mut document = blank(path, &fan_op(plan, fan), step);
             let items = step.and_then(|step| step.fan.as_ref()).map(crate::run::Fan::items);
             document.items = Some(items.unwrap_or_default());
             document.cost = cost_within(run, path);
-            let total = document.items.map_or(0, |items| items.total);
+            document.output = step.map(|step| step.outputs.clone()).unwrap_or_default();
+            let total = begun_of(fan, step, document.items.map_or(0, |items| items.total));
             if total <= INSTANCES_SHOWN {
                 document.steps =
                     (1..=total).map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
             }
             document
         }
+    };
+    document.steps.extend(branch_documents(plan, run, path));
+    document
+}
+
+/// How many instances there are to show: of a `repeat`, those that were begun.
+fn begun_of(fan: &FanOut, step: Option<&Step>, total: u32) -> u32 {
+    match (&fan.rule, step.and_then(|step| step.fan.as_ref())) {
+        (Rule::Repeat { .. }, Some(counts)) => counts.next.min(total),
+        _ => total,
     }
+}
+
+/// The branches of a step that were begun.
+fn branch_documents(plan: &Plan, run: &Run, path: &StepPath) -> Vec<StepDocument> {
+    let begun = BranchKind::ALL.into_iter().map(|kind| path.child(kind.name())).filter(|path| run.step(path).is_some());
+    begun.filter_map(|path| Some(branch_document(plan, run, &plan.locate(&path)?, &path))).collect()
+}
+
+fn branch_document(plan: &Plan, run: &Run, place: &Place, path: &StepPath) -> StepDocument {
+    let mut document = blank(path, place.branch().map_or("", BranchKind::name), run.step(path));
+    document.cost = cost_within(run, path);
+    if let (Some(body), true) = (plan.body_at(place), run.step(path).is_some()) {
+        document.steps = body_documents(plan, run, body, Some(path));
+    }
+    document
 }
 
 fn instance_document(plan: &Plan, run: &Run, path: &StepPath, fan: &FanOut) -> StepDocument {
     let step = run.step(path);
-    if let (true, Some(node)) = (fan.single, fan.body.nodes.first())
+    let number = path.last().1.unwrap_or(1);
+    let body = fan.body_of(number);
+    if let (true, Some(node)) = (fan.is_single(number), body.nodes.first())
         && let Work::Call(call) = &plan.node(*node).work
     {
         return call_document(path, call, step);
@@ -83,7 +114,7 @@ fn instance_document(plan: &Plan, run: &Run, path: &StepPath, fan: &FanOut) -> S
     let mut document = blank(path, "steps", step);
     document.cost = cost_within(run, path);
     if step.is_some() {
-        document.steps = body_documents(plan, run, &fan.body, Some(path));
+        document.steps = body_documents(plan, run, body, Some(path));
     }
     document
 }
@@ -135,6 +166,11 @@ fn reason(step: &Step) -> Option<String> {
 
 /// What a fan-out does: its op where it has just one, else how it fans out.
 pub(crate) fn fan_op(plan: &Plan, fan: &FanOut) -> String {
+    match fan.rule {
+        Rule::Each { .. } => {}
+        Rule::Race(_) => return "race".to_owned(),
+        Rule::Repeat { .. } => return "repeat".to_owned(),
+    }
     if fan.single
         && let Some(node) = fan.body.nodes.first()
         && let Work::Call(call) = &plan.node(*node).work

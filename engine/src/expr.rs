@@ -66,6 +66,10 @@ pub enum Reference {
     Run(String),
     /// `data`: that of the event that a condition is asked about.
     Data,
+    /// `error`: what the step failed of, in its `on-error` branch.
+    Error,
+    /// `previous`: the outputs of the iteration before, in the body of a `repeat`.
+    Previous,
 }
 
 /// Where the values of an expression come from.

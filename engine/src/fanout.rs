@@ -1,7 +1,7 @@
 //! Fan-outs: their items and combinations, and when they have seen enough failures.
 
 use crate::expr::ExprError;
-use crate::plan::{FanOut, Tolerate};
+use crate::plan::{FanOut, Rule, Tolerate};
 use crate::run::Fan;
 use crate::scope::{RunScope, value_error};
 use darkroom_proto::{Artifact, ErrorClass, Map, StepError};
@@ -20,6 +20,11 @@ pub struct Expansion {
 impl Expansion {
     /// Evaluates what a fan-out runs over.
     pub(crate) fn of(fan: &FanOut, scope: &RunScope<'_>) -> Result<Expansion, StepError> {
+        match &fan.rule {
+            Rule::Each { .. } => {}
+            Rule::Race(contenders) => return Ok(Expansion::numbered(contenders.len())),
+            Rule::Repeat { max, .. } => return Ok(Expansion::numbered(*max as usize)),
+        }
         let list = |what: &str, value: Value| match value {
             Value::Array(list) => Ok(list),
             Value::Null => Err(invalid(format!("{what} has no value")).advice("give it a list, or a default")),
@@ -47,6 +52,11 @@ impl Expansion {
             .advice("split it into several runs"));
         }
         Ok(expansion)
+    }
+
+    /// Instances that are told apart by their numbers alone.
+    fn numbered(count: usize) -> Expansion {
+        Expansion { items: vec![Value::Null; count], axes: Vec::new() }
     }
 
     /// How many instances there are.

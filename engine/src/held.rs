@@ -3,6 +3,7 @@
 
 use crate::advance::Turn;
 use crate::approval::Approval;
+use crate::branch;
 use crate::call::parameters;
 use crate::change::What;
 use crate::plan::{Call, Plan};
@@ -94,9 +95,20 @@ impl Turn<'_> {
     pub(crate) fn held_ends(&mut self, path: &StepPath, ending: Ending) {
         match ending {
             Ending::TimedOut(outputs) if outputs.is_empty() => self.fail(path, wait_timed_out()),
-            Ending::Completed(outputs) | Ending::TimedOut(outputs) | Ending::Rejected(outputs) => {
-                self.succeed(path, Succeeded { outputs, ..Succeeded::default() });
+            Ending::Completed(outputs) => self.succeed(path, Succeeded { outputs, ..Succeeded::default() }),
+            Ending::TimedOut(outputs) => self.held_ends_in(path, outputs, branch::Ending::TimedOut, undecided()),
+            Ending::Rejected(outputs) => {
+                let error = rejected(&outputs);
+                self.held_ends_in(path, outputs, branch::Ending::Rejected, error);
             }
+        }
+    }
+
+    /// The step has its outputs, and goes on in its branch for such an end if it has one.
+    fn held_ends_in(&mut self, path: &StepPath, outputs: Map, ending: branch::Ending, error: StepError) {
+        self.change_step(path, |step| step.outputs = outputs.clone());
+        if !self.branch_off(path, path, &error, ending) {
+            self.succeed(path, Succeeded { outputs, ..Succeeded::default() });
         }
     }
 
@@ -190,6 +202,23 @@ fn wakes_at(params: &Map, now: Timestamp) -> Result<Timestamp, StepError> {
             .advice("sleep for a shorter time, or start a run of its own then"));
     }
     Ok(until)
+}
+
+/// What a step fails of whose branch for it ends in failure.
+fn undecided() -> StepError {
+    StepError::new(ErrorClass::Timeout, "nobody decided in time")
+        .code("approval_timed_out")
+        .advice("resume the run from this step to ask again")
+}
+
+/// The same of one that somebody rejected.
+fn rejected(outputs: &Map) -> StepError {
+    let said = |name: &str| outputs.get(name).and_then(Value::as_str).filter(|said| !said.is_empty());
+    let by = said("by").map(|by| format!(" by {by}")).unwrap_or_default();
+    let note = said("note").map(|note| format!(": {note}")).unwrap_or_default();
+    StepError::new(ErrorClass::InvalidInput, format!("rejected{by}{note}"))
+        .code("rejected")
+        .advice("change what was rejected and resume the run from there")
 }
 
 fn wait_timed_out() -> StepError {

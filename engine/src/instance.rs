@@ -4,12 +4,12 @@ use crate::advance::Turn;
 use crate::change::What;
 use crate::expr::Template;
 use crate::fanout::Expansion;
-use crate::plan::{FanOut, NodeIndex, Tolerate, Work};
+use crate::plan::{FanOut, NodeIndex, Rule, Tolerate, Work};
 use crate::reuse::{self, Fate};
 use crate::run::{Fan, Frame, OnError, Place, Skipped, State, Step, depth};
 use crate::save::clean_save_path;
 use crate::scope::RunScope;
-use darkroom_proto::{ErrorClass, StepCost, StepError, StepPath, StepStatus};
+use darkroom_proto::{ErrorClass, Map, StepCost, StepError, StepPath, StepStatus};
 use std::sync::Arc;
 
 impl Turn<'_> {
@@ -32,7 +32,11 @@ impl Turn<'_> {
         if let Err(error) = crate::save::check_collisions(self.plan, self.run, place, path, fan) {
             return self.fail(path, error);
         }
-        self.change_step(path, |step| step.fan = Some(Fan { total, ..Fan::default() }));
+        let counts = match &fan.rule {
+            Rule::Each { .. } | Rule::Repeat { .. } => Fan { total, ..Fan::default() },
+            Rule::Race(contenders) => self.line_up(contenders),
+        };
+        self.change_step(path, |step| step.fan = Some(counts));
         self.happened(What::FanOutOpened { step: path.clone(), total });
         self.queue_fan(path);
         self.settle_fan(path);
@@ -41,7 +45,8 @@ impl Turn<'_> {
     /// Refuses a fan-out whose steps would have longer paths than can be stored.
     fn check_paths(&self, path: &StepPath, fan: &FanOut, total: u32) -> Result<(), StepError> {
         let last = path.instance(total.max(1));
-        let mut paths = fan.body.nodes.iter().map(|node| last.child(&self.plan.node(*node).id));
+        let nodes = fan.bodies().into_iter().flat_map(|body| &body.nodes);
+        let mut paths = nodes.map(|node| last.child(&self.plan.node(*node).id));
         match paths.find(|path| path.as_str().parse::<StepPath>().is_err()) {
             None => Ok(()),
             Some(path) => Err(StepError::new(ErrorClass::TooLarge, format!("the path `{path}` is too long"))
@@ -91,7 +96,7 @@ impl Turn<'_> {
     pub(crate) fn fan_with_room(&self) -> Option<StepPath> {
         let has_room = |path: &&StepPath| {
             let Some(fan) = self.run.step(path).and_then(|step| step.fan.as_ref()) else { return false };
-            if fan.stopped {
+            if fan.stopped || fan.enough || fan.begins_at.is_some_and(|at| at > self.now) {
                 return false;
             }
             let max = self.plan.locate(path).and_then(|place| match &self.plan.node(place.node).work {
@@ -128,9 +133,10 @@ impl Turn<'_> {
             self.run.fans.retain(|path| path != fan_path);
         }
         let Some(number) = begun else { return };
+        self.next_begins(fan_path, fan);
         let instance = fan_path.instance(number);
         let mut frames = place.frames;
-        frames.push(Frame { fan: place.node, fan_path: fan_path.clone(), number });
+        frames.push(Frame::instance(place.node, fan_path.clone(), number));
         if let Some(why) = self.reason_to_pass_over(fan, fan_path, &frames, number) {
             let mut step = self.new_step(State::Skipped);
             step.finished_at = Some(self.now);
@@ -138,8 +144,9 @@ impl Turn<'_> {
             self.put(instance.clone(), step);
             return self.instance_ended(&instance);
         }
-        if fan.single {
-            let fates = reuse::fates(&RunScope { plan: self.plan, run: self.run, frames: &frames }, &fan.body.nodes);
+        if fan.is_single(number) {
+            let nodes = &fan.body_of(number).nodes;
+            let fates = reuse::fates(&RunScope { plan: self.plan, run: self.run, frames: &frames }, nodes);
             if let Some(Fate::Reused(reusable)) = fates.into_iter().next() {
                 let mut step = self.new_step(State::Cached);
                 step.finished_at = Some(self.now);
@@ -195,8 +202,8 @@ impl Turn<'_> {
     /// What a fan-out tolerates in this run.
     pub(crate) fn tolerance(&self, fan: &FanOut, place: &Place) -> Tolerate {
         match self.run.spec.on_error {
-            Some(OnError::Stop) if place.frames.is_empty() => Tolerate::Count(0),
-            Some(OnError::Continue) if place.frames.is_empty() => Tolerate::All,
+            Some(OnError::Stop) if place.frames.is_empty() && fan.has_items() => Tolerate::Count(0),
+            Some(OnError::Continue) if place.frames.is_empty() && fan.has_items() => Tolerate::All,
             _ => fan.tolerate,
         }
     }
@@ -206,10 +213,14 @@ impl Turn<'_> {
         let (Some(fan_path), Some(step)) = (instance.parent(), self.run.step(instance)) else { return };
         let (state, error) = (step.state, step.error.clone());
         let failed_at = step.failed_at.clone().unwrap_or_else(|| instance.clone());
+        if let Some(branch) = self.plan.locate(instance).and_then(|place| place.branch()) {
+            return self.branch_ended(&fan_path, branch, instance);
+        }
         let Some(place) = self.plan.locate(&fan_path) else { return };
         let plan = self.plan;
         let Work::FanOut(fan) = &plan.node(place.node).work else { return };
         let tolerate = self.tolerance(fan, &place);
+        let number = instance.last().1.unwrap_or_default();
         let mut enough = false;
         self.change_step(&fan_path, |step| {
             let Some(counts) = &mut step.fan else { return };
@@ -234,25 +245,38 @@ impl Turn<'_> {
                 step.failed_at = Some(failed_at);
             }
         });
-        let number = instance.last().1.unwrap_or_default();
         let items = self.run.step(&fan_path).and_then(|step| step.fan.as_ref()).map(Fan::items).unwrap_or_default();
         let label = self.label(&fan_path, number);
         let status = if state == State::Cached { StepStatus::Skipped } else { state.status() };
         self.happened(What::ItemEnded { step: instance.clone(), label, status, items });
         if enough {
             self.stop_within(Some(&fan_path));
+        } else {
+            self.judge(&fan_path, fan, &place, number);
         }
         self.settle_fan(&fan_path);
+        // Of a container that had enough: the run waits for what was with a worker or a provider then.
+        if self.run.step(&fan_path).is_some_and(|step| step.state.ended()) {
+            self.settle(None);
+        }
     }
 
     /// Ends a fan-out if all its instances have.
     pub(crate) fn settle_fan(&mut self, path: &StepPath) {
         let Some(step) = self.run.step(path) else { return };
         let Some(counts) = &step.fan else { return };
-        if step.state != State::Open || !counts.is_done() {
+        if step.state != State::Open || step.caught.is_some() || !counts.is_done() {
             return;
         }
-        let (error, stopped, now) = (step.error.clone(), counts.stopped, self.now);
+        if step.error.is_none() && !counts.stopped {
+            let verdict = self.verdict(path);
+            if verdict.is_some() {
+                self.change_step(path, |step| step.error = verdict);
+            }
+        }
+        let Some(step) = self.run.step(path) else { return };
+        let Some(counts) = &step.fan else { return };
+        let (error, stopped, now) = (step.error.clone(), counts.stopped && !counts.enough, self.now);
         let failed_at = step.failed_at.clone().unwrap_or_else(|| path.clone());
         self.run.fans.retain(|fan| fan != path);
         let state = match (&error, stopped) {
@@ -260,9 +284,16 @@ impl Turn<'_> {
             (None, true) => State::Cancelled,
             (None, false) => State::Completed,
         };
+        if let Some(error) = &error
+            && self.catch(path, &failed_at, error)
+        {
+            return;
+        }
+        let outputs = if state == State::Completed { self.container_outputs(path) } else { Map::new() };
         self.change_step(path, |step| {
             step.state = state;
             step.finished_at = Some(now);
+            step.outputs = outputs;
         });
         match error {
             Some(error) => {

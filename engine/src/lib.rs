@@ -3,6 +3,7 @@
 mod advance;
 mod again;
 mod approval;
+mod branch;
 mod call;
 mod change;
 pub mod code;
@@ -27,15 +28,18 @@ pub mod plan;
 pub mod preview;
 mod price;
 mod quoting;
+mod race;
 mod read;
 pub mod reference;
 mod render;
+mod repeat;
 mod resume;
 mod retry;
 mod reuse;
 mod run;
 mod save;
 mod scan;
+pub mod schedule;
 pub mod schema;
 mod scope;
 mod signal;
@@ -65,9 +69,11 @@ pub use held::{Held, held_op};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use pause::settable;
 pub use render::{render, summary};
+pub use repeat::ITERATIONS_MAX;
 pub use resume::kept_artifacts;
 pub use run::{
-    Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN, saved_scope,
+    Caught, Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN,
+    saved_scope,
 };
 pub use save::clean_save_path;
 pub use signal::{SIGNAL_BYTES_MAX, SIGNALS_MAX, Signal, check_signal};

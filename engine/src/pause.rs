@@ -128,7 +128,9 @@ impl Turn<'_> {
     /// and changes nothing else.
     pub(crate) fn terminate(&mut self, reason: String) {
         self.run.head.cancelled.get_or_insert(reason);
-        self.cancel_at_providers();
+        self.run.head.compensated = true;
+        let all = self.run.steps.keys().cloned().collect();
+        self.cancel_at_providers(all);
         let open: Vec<StepPath> =
             self.run.steps.iter().filter(|(_, step)| !step.state.ended()).map(|(path, _)| path.clone()).collect();
         for path in open {

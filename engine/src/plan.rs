@@ -30,6 +30,16 @@ impl Plan {
     pub fn node(&self, index: NodeIndex) -> &Node {
         &self.nodes[index.0 as usize]
     }
+
+    /// The primary output of a race or `repeat`: that of the last step of its (first) body.
+    pub(crate) fn primary(&self, fan: &FanOut) -> &'static str {
+        let last = fan.body_of(1).nodes.last().map(|node| &self.node(*node).work);
+        match last {
+            Some(Work::Call(call)) => call.op.primary,
+            Some(Work::FanOut(inner)) if !inner.has_items() => self.primary(inner),
+            Some(Work::FanOut(_)) | None => "",
+        }
+    }
 }
 
 /// The place of a node in [`Plan::nodes`].
@@ -52,8 +62,10 @@ pub struct Node {
     pub number: u32,
     /// The line where it stands in the file.
     pub line: u32,
-    /// The fan-out in whose body it is.
+    /// The step in whose body or branch it is.
     pub parent: Option<NodeIndex>,
+    /// The branch of `parent` that it is in, if it is in one.
+    pub branch: Option<BranchKind>,
     /// What has to end before it starts: list order, `needs`, references and wires, all in the same body.
     pub after: Vec<NodeIndex>,
     /// The reverse of `after`.
@@ -65,6 +77,8 @@ pub struct Node {
     pub conditions: Vec<Expr>,
     /// Its failure does not stop what follows.
     pub continue_on_error: bool,
+    /// What is done when it ends otherwise than well, at most one of each kind.
+    pub branches: Vec<Branch>,
     /// What it does.
     pub work: Work,
 }
@@ -138,9 +152,88 @@ pub enum Wire {
     },
 }
 
-/// A step that runs once for each item and combination.
+/// Steps that are done when a step ends otherwise than well.
+#[derive(Debug)]
+pub struct Branch {
+    /// When.
+    pub kind: BranchKind,
+    /// Its steps; its outputs are those of the last one.
+    pub body: Body,
+    /// Whether it ends in `then: fail`: the step fails of what it failed of.
+    pub fails: bool,
+}
+
+/// When the steps of a branch are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BranchKind {
+    /// The step failed for good, and no other branch is more specific.
+    OnError,
+    /// It took too long.
+    OnTimeout,
+    /// Somebody rejected what it asked.
+    OnReject,
+    /// The run is cancelled: what the step did is undone.
+    OnCancel,
+}
+
+impl BranchKind {
+    /// All of them.
+    pub const ALL: [BranchKind; 4] =
+        [BranchKind::OnError, BranchKind::OnTimeout, BranchKind::OnReject, BranchKind::OnCancel];
+
+    /// Its key in workflow files, and its segment in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            BranchKind::OnError => "on-error",
+            BranchKind::OnTimeout => "on-timeout",
+            BranchKind::OnReject => "on-reject",
+            BranchKind::OnCancel => "on-cancel",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<BranchKind> {
+        BranchKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A contender of a race.
+#[derive(Debug)]
+pub struct Contender {
+    /// Its steps.
+    pub body: Body,
+    /// Whether it *is* its one step: it then has the path `id[2]` itself, not `id[2]/step`.
+    pub single: bool,
+    /// How long after the race it begins.
+    pub delay: Duration,
+}
+
+/// How the instances of a container follow from it, and when they are enough.
+#[derive(Debug)]
+pub enum Rule {
+    /// `for-each`, `matrix`: one instance for each item and combination. All of them are wanted, or as many as make
+    /// `stop-when` true.
+    Each {
+        /// `stop-when`, asked after each instance.
+        enough: Option<Expr>,
+    },
+    /// `race`: one instance for each contender; the first success is enough.
+    Race(Vec<Contender>),
+    /// `repeat`: one instance after the other, until the expression holds.
+    Repeat {
+        /// `until`, asked after each iteration as if from inside it.
+        until: Expr,
+        /// The most iterations.
+        max: u32,
+    },
+}
+
+/// A step with numbered instances: one for each item and combination, contender or iteration.
 #[derive(Debug)]
 pub struct FanOut {
+    /// What its instances are.
+    pub rule: Rule,
     /// The list; without one there is a single item, `none`.
     pub for_each: Option<Template>,
     /// The axes, the first the slowest.
@@ -149,13 +242,58 @@ pub struct FanOut {
     pub max_parallel: Option<u32>,
     /// How many may fail before the step does.
     pub tolerate: Tolerate,
-    /// The steps of one instance.
+    /// The steps of one instance. Those of a race are its contenders': [`FanOut::body_of`] knows.
     pub body: Body,
     /// Whether the instance *is* its one step (`uses` beside `for-each`): it then has the path `id[3]` itself, not
     /// `id[3]/step`.
     pub single: bool,
     /// Paths that make an instance unnecessary when all of them exist (`skip-if-exists`).
     pub skip_if_exists: Vec<Template>,
+}
+
+impl FanOut {
+    /// The steps of instance `number`.
+    pub fn body_of(&self, number: u32) -> &Body {
+        self.contender(number).map_or(&self.body, |contender| &contender.body)
+    }
+
+    /// Whether instance `number` is its one step.
+    pub fn is_single(&self, number: u32) -> bool {
+        self.contender(number).map_or(self.single, |contender| contender.single)
+    }
+
+    /// The contender of this number, from 1, of a race.
+    pub fn contender(&self, number: u32) -> Option<&Contender> {
+        match &self.rule {
+            Rule::Race(contenders) => contenders.get((number as usize).checked_sub(1)?),
+            Rule::Each { .. } | Rule::Repeat { .. } => None,
+        }
+    }
+
+    /// Every body that an instance may have.
+    pub fn bodies(&self) -> Vec<&Body> {
+        match &self.rule {
+            Rule::Race(contenders) => contenders.iter().map(|contender| &contender.body).collect(),
+            Rule::Each { .. } | Rule::Repeat { .. } => vec![&self.body],
+        }
+    }
+
+    /// Whether `number` counts its instances.
+    pub fn counts(&self) -> bool {
+        !matches!(self.rule, Rule::Race(_))
+    }
+
+    /// Whether it goes over items and combinations.
+    pub fn has_items(&self) -> bool {
+        matches!(self.rule, Rule::Each { .. })
+    }
+}
+
+impl Node {
+    /// Its branch of this kind.
+    pub fn branch(&self, kind: BranchKind) -> Option<&Branch> {
+        self.branches.iter().find(|branch| branch.kind == kind)
+    }
 }
 
 /// How many instances of a fan-out may fail.

@@ -4,7 +4,7 @@ use crate::change::Event;
 use crate::document::fan_op;
 use crate::expr::{Part, Reference, Template, holds};
 use crate::fanout::{Expansion, INSTANCES_MAX};
-use crate::plan::{Argument, Body, Call, FanOut, Node, NodeIndex, Plan, Source, Wire, Work};
+use crate::plan::{Argument, Body, BranchKind, Call, FanOut, Node, NodeIndex, Plan, Rule, Source, Wire, Work};
 use crate::price::{Instances, Pricing};
 use crate::reuse::{self, Fate};
 use crate::run::{Frame, Place, Run, Skipped};
@@ -128,7 +128,7 @@ fn skip_paths_in(plan: &Plan, run: &mut Run, body: &Body, frames: &mut Vec<Frame
             Work::Call(call) => (&call.skip_if_exists, None),
             Work::FanOut(fan) => (&fan.skip_if_exists, Some(fan)),
         };
-        let Some(fan) = fan else {
+        let Some(fan) = fan.filter(|fan| fan.has_items()) else {
             skip_paths_of(templates, &RunScope { plan, run, frames }, paths);
             continue;
         };
@@ -138,9 +138,9 @@ fn skip_paths_in(plan: &Plan, run: &mut Run, body: &Body, frames: &mut Vec<Frame
             if paths.len() >= INSTANCES_MAX as usize {
                 return;
             }
-            frames.push(Frame { fan: *index, fan_path: path.clone(), number });
+            frames.push(Frame::instance(*index, path.clone(), number));
             skip_paths_of(templates, &RunScope { plan, run, frames }, paths);
-            skip_paths_in(plan, run, &fan.body, frames, paths);
+            skip_paths_in(plan, run, fan.body_of(number), frames, paths);
             frames.pop();
         }
     }
@@ -166,7 +166,9 @@ fn expand(
     let is_known = |reference: &Reference| match reference {
         Reference::Step { node, .. } => is_done(node),
         Reference::Item | Reference::Index | Reference::Number | Reference::Matrix => !frames.is_empty(),
-        Reference::Input(_) | Reference::Run(_) | Reference::Data => is_known(reference),
+        Reference::Input(_) | Reference::Run(_) | Reference::Data | Reference::Error | Reference::Previous => {
+            is_known(reference)
+        }
     };
     let mut templates = fan.for_each.iter().chain(fan.matrix.iter().map(|(_, template)| template));
     if !templates.all(|template| template.references().into_iter().all(is_known)) {
@@ -202,9 +204,12 @@ impl Previewer<'_> {
                 if template.is_some_and(|template| template.references().into_iter().all(is_known))
                     && let Some(save) = &step.save
                 {
-                    clean_save_path(save).map_err(|error| (path, error))?;
+                    clean_save_path(save).map_err(|error| (path.clone(), error))?;
                 }
                 self.steps.push(step);
+            }
+            Work::FanOut(fan) if !fan.has_items() => {
+                self.container_step(path.to_string(), node, fan, &Instances::one(), action, reason);
             }
             Work::FanOut(fan) => {
                 let expansion = match expand(plan, &mut self.run, fan, &path, &[]) {
@@ -219,7 +224,80 @@ impl Previewer<'_> {
                 self.fan_steps(&path, index, node, fan, expansion.as_deref(), action, reason);
             }
         }
+        self.branch_steps(&path, node, action);
         Ok(())
+    }
+
+    /// The row of a race or `repeat`, for all that is in it.
+    fn container_step(
+        &mut self,
+        path: String,
+        node: &Node,
+        fan: &FanOut,
+        instances: &Instances,
+        action: Action,
+        mut reason: String,
+    ) {
+        let what = match &fan.rule {
+            Rule::Each { .. } => String::new(),
+            Rule::Race(contenders) => format!("the first of {} that succeeds", contenders.len()),
+            Rule::Repeat { max, until } => format!("until {}, at most {max} times", until.source.trim()),
+        };
+        if reason.is_empty() {
+            reason = what;
+        }
+        let cost = match action {
+            Action::Run | Action::Unknown => {
+                let pricing = Pricing { plan: self.plan, run: &self.run, route: self.route };
+                pricing.container(node, instances, action == Action::Run)
+            }
+            Action::Keep | Action::Cached | Action::Skip => Cost::free(),
+        };
+        self.steps.push(PreviewStep {
+            path,
+            op: fan_op(self.plan, fan),
+            model: None,
+            route: None,
+            from: self.sources(node.uses.iter().copied()),
+            action,
+            reason,
+            items: None,
+            is_fan_out: false,
+            save: None,
+            cost,
+            seconds: None,
+        });
+    }
+
+    /// A row for each branch of a step that is still to come: whether it is taken is not known.
+    fn branch_steps(&mut self, path: &StepPath, node: &Node, action: Action) {
+        if !matches!(action, Action::Run | Action::Unknown) {
+            return;
+        }
+        for branch in &node.branches {
+            let pricing = Pricing { plan: self.plan, run: &self.run, route: self.route };
+            let cost = pricing.body(&branch.body, &Instances::one(), false);
+            let reason = match branch.kind {
+                BranchKind::OnError => "if it fails",
+                BranchKind::OnTimeout => "if it takes too long",
+                BranchKind::OnReject => "if it is rejected",
+                BranchKind::OnCancel => "if the run is cancelled after it",
+            };
+            self.steps.push(PreviewStep {
+                path: path.child(branch.kind.name()).to_string(),
+                op: branch.kind.name().to_owned(),
+                model: None,
+                route: None,
+                from: None,
+                action: Action::Unknown,
+                reason: reason.to_owned(),
+                items: None,
+                is_fan_out: false,
+                save: None,
+                cost,
+                seconds: None,
+            });
+        }
     }
 
     fn action(&self, node: &Node, path: &StepPath, fate: &Fate) -> (Action, String) {
@@ -261,7 +339,7 @@ impl Previewer<'_> {
         let plan = self.plan;
         let total = expansion.map(Expansion::total);
         self.items += total.unwrap_or(0);
-        let frames = |number| vec![Frame { fan: index, fan_path: path.clone(), number }];
+        let frames = |number| vec![Frame::instance(index, path.clone(), number)];
         let mut to_run: Option<Vec<u32>> = total.map(|total| (1..=total).collect());
         if action == Action::Run
             && let Some(total) = total
@@ -339,6 +417,9 @@ impl Previewer<'_> {
                     step.cost = self.cost(call, instances, action);
                     self.steps.push(step);
                 }
+                Work::FanOut(nested) if !nested.has_items() => {
+                    self.container_step(path, inner, nested, instances, action, reason);
+                }
                 Work::FanOut(nested) => {
                     let nested_path = format!("{path}[*]");
                     let nested_instances = instances.of_nested();
@@ -383,7 +464,7 @@ impl Previewer<'_> {
         }
         let mut models: Vec<String> = Vec::new();
         for number in 1..=total.min(MODELS_LOOKED_AT) {
-            let frames = [Frame { fan: index, fan_path: path.clone(), number }];
+            let frames = [Frame::instance(index, path.clone(), number)];
             let scope = RunScope { plan: self.plan, run: &self.run, frames: &frames };
             match scope.text(template) {
                 Ok(model) if !models.contains(&model) => models.push(model),
@@ -472,9 +553,9 @@ impl Previewer<'_> {
                         | Reference::Number
                         | Reference::Matrix
                         | Reference::Data
-                        | Reference::Run(_) => {
-                            continue;
-                        }
+                        | Reference::Run(_)
+                        | Reference::Error
+                        | Reference::Previous => continue,
                     };
                     if !names.contains(&name) {
                         names.push(name);
@@ -502,7 +583,9 @@ pub(crate) fn is_known(reference: &Reference) -> bool {
         | Reference::Index
         | Reference::Number
         | Reference::Matrix
-        | Reference::Data => false,
+        | Reference::Data
+        | Reference::Error
+        | Reference::Previous => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What steps will cost, as far as that is known before anything is paid.
 
 use crate::expr::Reference;
-use crate::plan::{Call, Plan, Source};
+use crate::plan::{Body, Call, Node, Plan, Rule, Source, Work};
 use crate::preview::is_known;
 use crate::run::{Frame, Run};
 use crate::scope::RunScope;
@@ -151,6 +151,40 @@ impl Pricing<'_> {
         Cost { low, per_item: instances.per_item && sum.high > 0.0, ..sum }
     }
 
+    /// What a step costs with everything in it. Of a race at least one contender is paid, at most all; of a `repeat` at
+    /// least one iteration, at most `max`; of branches, perhaps nothing.
+    pub(crate) fn whole(&self, node: &Node, instances: &Instances, is_certain: bool) -> Cost {
+        let is_certain = is_certain && node.conditions.is_empty();
+        let branches = node.branches.iter().map(|branch| self.body(&branch.body, instances, false));
+        branches.fold(self.container(node, instances, is_certain), |sum, cost| sum.plus(&cost))
+    }
+
+    /// The same without its own branches.
+    pub(crate) fn container(&self, node: &Node, instances: &Instances, is_certain: bool) -> Cost {
+        match &node.work {
+            Work::Call(call) => self.cost(call, instances, is_certain),
+            Work::FanOut(fan) => match &fan.rule {
+                Rule::Each { .. } => self.body(&fan.body, &instances.of_nested(), is_certain),
+                Rule::Race(contenders) => {
+                    let costs: Vec<Cost> =
+                        contenders.iter().map(|one| self.body(&one.body, instances, is_certain)).collect();
+                    let low = costs.iter().map(|cost| cost.low).min_by(f64::total_cmp).unwrap_or(0.0);
+                    Cost { low, ..costs.iter().fold(Cost::free(), |sum, cost| sum.plus(cost)) }
+                }
+                Rule::Repeat { max, .. } => {
+                    let once = self.body(&fan.body, instances, is_certain);
+                    Cost { high: once.high * f64::from(*max), ..once }
+                }
+            },
+        }
+    }
+
+    /// What the steps of a body cost together.
+    pub(crate) fn body(&self, body: &Body, instances: &Instances, is_certain: bool) -> Cost {
+        let costs = body.nodes.iter().map(|node| self.whole(self.plan.node(*node), instances, is_certain));
+        costs.fold(Cost::free(), |sum, cost| sum.plus(&cost))
+    }
+
     fn cost_of_one(&self, call: &Call, frames: &[Frame]) -> Cost {
         let Some(param) = call.op.params.iter().find(|param| matches!(param.ty, ParamType::Model(_))) else {
             return Cost::free();
@@ -173,7 +207,12 @@ impl Pricing<'_> {
         let scope = RunScope { plan: self.plan, run: self.run, frames };
         let is_static = |reference: &Reference| match reference {
             Reference::Item | Reference::Index | Reference::Number | Reference::Matrix => !frames.is_empty(),
-            Reference::Input(_) | Reference::Run(_) | Reference::Step { .. } | Reference::Data => is_known(reference),
+            Reference::Input(_)
+            | Reference::Run(_)
+            | Reference::Step { .. }
+            | Reference::Data
+            | Reference::Error
+            | Reference::Previous => is_known(reference),
         };
         let mut params = Map::new();
         for param in call.op.params {

@@ -1,16 +1,21 @@
 //! The tree of a file to a [`Definition`]: every key is known and of the right shape, or reported.
 
+mod container;
 mod input;
 mod retry;
+mod schedule;
 mod step;
 mod value;
 
+pub(crate) use container::REPEAT_KEYS;
 pub(crate) use input::TYPES;
 pub(crate) use step::CACHE_WORDS;
 #[cfg(test)]
 pub(crate) use {
+    container::CONTENDER_KEYS,
     input::INPUT_KEYS,
     retry::RETRY_KEYS,
+    schedule::SCHEDULE_KEYS,
     step::{GROUP_KEYS, STEP_KEYS},
 };
 
@@ -38,7 +43,6 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "outputs",
 ];
 pub(crate) const UI_KEYS: &[&str] = &["icon", "category", "preview", "thumbnail"];
-pub(crate) const SCHEDULE_KEYS: &[&str] = &["cron", "every", "timezone", "overlap", "catch-up", "inputs"];
 
 /// What top-level keys of other tools are called here.
 const TOP_SYNONYMS: &[(&str, &str)] = &[
@@ -97,6 +101,7 @@ impl<'f> Reader<'f> {
         let mut definition = Definition { about: About { enabled: true, ..About::default() }, ..Definition::default() };
         let mut id = None;
         let mut steps = None;
+        let mut schedule = None;
         for Entry { key, value } in entries {
             let about = &mut definition.about;
             match key.text.as_str() {
@@ -113,7 +118,7 @@ impl<'f> Reader<'f> {
                     }
                 }
                 "ui" => self.ui(key, value, about),
-                "schedule" => self.schedule(key, value, about),
+                "schedule" => schedule = Some((key, value)),
                 "inputs" => definition.inputs = self.inputs(key, value),
                 "steps" => steps = Some((key, value)),
                 "outputs" => {
@@ -154,6 +159,9 @@ impl<'f> Reader<'f> {
                 self.error(code::MISSING_KEY, top, "the workflow has no `steps`", "", help);
             }
         }
+        if let Some((key, value)) = schedule {
+            definition.about.schedules = self.schedules(key, value, &definition.id, &definition.inputs);
+        }
         if definition.about.title.is_empty() {
             definition.about.title = definition.id.clone();
         }
@@ -173,44 +181,6 @@ impl<'f> Reader<'f> {
                 }
             };
             *text = self.text(key, value);
-        }
-    }
-
-    fn schedule<'a>(&mut self, key: &'a Name, value: &'a Node, about: &mut About) {
-        about.scheduled = true;
-        let one = std::slice::from_ref(value);
-        let items = match &value.kind {
-            NodeKind::List(items) => items.as_slice(),
-            _ => one,
-        };
-        for item in items {
-            let entries = self.map(key, item);
-            for Entry { key, value } in entries {
-                match key.text.as_str() {
-                    "cron" => self.cron(key, value),
-                    "every" => drop(self.duration(key, value)),
-                    "timezone" => drop(self.text(key, value)),
-                    "overlap" => drop(self.word(key, value, &["skip", "queue", "cancel", "allow"])),
-                    "catch-up" => drop(self.boolean(key, value)),
-                    "inputs" => drop(self.map(key, value)),
-                    _ => self.unknown_key(key, SCHEDULE_KEYS, &[], "`schedule`"),
-                }
-            }
-        }
-        self.found.push(
-            Diagnostic::warning(code::NOT_FIRED, key.span, "this release does not start runs by schedule")
-                .help("call `darkroom submit` from cron or a timer meanwhile"),
-        );
-    }
-
-    fn cron(&mut self, key: &Name, value: &Node) {
-        let Some(text) = self.text(key, value) else { return };
-        let fields = text.split_whitespace().count();
-        let named = text.starts_with('@') && fields == 1;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "*,-/?#LW@ ".contains(c);
-        if !(named || fields == 5) || !text.chars().all(allowed) {
-            let help = "write minute, hour, day, month and weekday, such as \"0 3 * * 1-5\"";
-            self.error(code::WRONG_SHAPE, value.span, format!("`{text}` is no cron line"), "", help);
         }
     }
 

@@ -1,9 +1,11 @@
 //! Going on after a run has ended: dropping what failed, or a step and what depends on it.
 
 use crate::advance::Turn;
+use crate::branch::branch_of;
 use crate::change::{Event, What};
-use crate::plan::{NodeIndex, Plan, Work};
-use crate::run::{Run, Skipped, State};
+use crate::plan::{BranchKind, NodeIndex, Plan, Work};
+use crate::race::has_enough;
+use crate::run::{Frame, Run, Skipped, State};
 use darkroom_proto::{Artifact, Map, RunStatus, StepPath};
 use std::collections::BTreeSet;
 
@@ -58,6 +60,8 @@ impl Turn<'_> {
         head.finished_at = None;
         head.failure = None;
         head.cancelled = None;
+        head.compensating = false;
+        head.compensated = false;
         head.in_flight = 0;
         head.tolerated = 0;
         head.outputs.clear();
@@ -67,11 +71,16 @@ impl Turn<'_> {
             .run
             .steps
             .iter()
-            .filter(|(_, step)| matches!(step.state, State::Failed | State::Cancelled))
+            .filter(|(path, step)| matches!(step.state, State::Failed | State::Cancelled) && self.is_to_be_redone(path))
             .map(|(path, _)| path.clone())
             .collect();
         if let Some(from) = &from {
-            self.drop_step(from);
+            self.drop_step(&self.whole_of(from));
+        }
+        // What was undone is done anew.
+        let undone = self.run.steps.keys().filter_map(branch_of).filter(|(_, kind)| *kind == BranchKind::OnCancel);
+        for (path, _) in undone.collect::<Vec<_>>() {
+            self.drop_step(&path);
         }
         for path in failed {
             // One that went with something around it is gone already.
@@ -86,6 +95,33 @@ impl Turn<'_> {
         }
         self.run.derive_queues();
         self.reach_everything();
+    }
+
+    /// Whether a step that failed or was cancelled is begun anew: not what a branch or the winner of a race made good, nor
+    /// what was called off, nor by itself what lies in a branch, which goes with its step.
+    fn is_to_be_redone(&self, path: &StepPath) -> bool {
+        let mut around = Some(path.clone());
+        while let Some(path) = around {
+            if branch_of(&path).is_some() {
+                return false;
+            }
+            around = path.parent();
+            let step = around.as_ref().and_then(|around| self.run.step(around));
+            if step.is_some_and(|step| has_enough(step) || step.caught.is_some() && step.state == State::Completed) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What is dropped when a step is: the whole race, `repeat` or branching step that it lies in, the outermost of them.
+    fn whole_of(&self, path: &StepPath) -> StepPath {
+        let Some(place) = self.plan.locate(path) else { return path.clone() };
+        let is_whole = |frame: &&Frame| match &self.plan.node(frame.fan).work {
+            Work::FanOut(fan) => frame.branch.is_some() || !fan.has_items(),
+            Work::Call(_) => true,
+        };
+        place.frames.iter().find(is_whole).map_or_else(|| path.clone(), |frame| frame.fan_path.clone())
     }
 
     /// Forgets a step, what lies in it, what depends on it, and opens again what it lies in.
@@ -162,8 +198,19 @@ impl Turn<'_> {
             })
             .collect();
         undone.sort_by_key(|instance| instance.last().1);
+        let has_items = matches!(&self.plan.node(place.node).work, Work::FanOut(fan) if fan.has_items());
+        let was_exhausted =
+            undone.is_empty() && self.run.step(fan_path).is_some_and(|step| step.state == State::Failed);
+        let is_caught = self.run.step(fan_path).is_some_and(|step| step.caught.is_some());
+        let never_opened = self.run.step(fan_path).and_then(|step| step.fan.as_ref()).is_none();
+        if !has_items && (was_exhausted || never_opened || is_caught) {
+            return self.drop_step(fan_path);
+        }
+        for kind in BranchKind::ALL {
+            self.forget_within(&fan_path.child(kind.name()));
+        }
         for instance in undone {
-            match self.is_single(&place.node) {
+            match self.is_single(&place.node, &instance) {
                 true => {
                     self.forget_instance(fan_path, &instance);
                 }
@@ -175,10 +222,18 @@ impl Turn<'_> {
             step.finished_at = None;
             step.error = None;
             step.failed_at = None;
+            step.caught = None;
             if let Some(fan) = &mut step.fan {
                 fan.stopped = false;
+                fan.enough = false;
+                fan.winner = None;
+                fan.begins_at = None;
             }
         });
+        let plan = self.plan;
+        if let Work::FanOut(fan) = &plan.node(place.node).work {
+            self.line_up_again(fan_path, fan);
+        }
         let parent = fan_path.parent();
         let mut dependents = self.with_dependents(parent.as_ref(), place.node);
         dependents.remove(&place.node);
@@ -191,8 +246,9 @@ impl Turn<'_> {
         }
     }
 
-    fn is_single(&self, node: &NodeIndex) -> bool {
-        matches!(&self.plan.node(*node).work, Work::FanOut(fan) if fan.single)
+    fn is_single(&self, node: &NodeIndex, instance: &StepPath) -> bool {
+        let number = instance.last().1.unwrap_or(1);
+        matches!(&self.plan.node(*node).work, Work::FanOut(fan) if fan.is_single(number))
     }
 
     /// An instance that failed goes on with the steps of it that are done.

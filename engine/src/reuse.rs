@@ -2,7 +2,7 @@
 //! need not run, and neither need what only it needs.
 
 use crate::expr::Reference;
-use crate::plan::{Call, Node, NodeIndex, Plan, Source, Wire, Work};
+use crate::plan::{Body, Call, Node, NodeIndex, Plan, Rule, Source, Wire, Work};
 use crate::run::Reusable;
 use crate::scope::RunScope;
 use darkroom_proto::Sha256;
@@ -74,7 +74,7 @@ pub(crate) fn key(scope: &RunScope<'_>, node: &Node) -> Option<Sha256> {
     while let Some(next) = open.pop() {
         for reference in references(plan, next) {
             match step_of(&reference).map(|index| plan.node(index)) {
-                Some(used) if used.parent == node.parent => {
+                Some(used) if used.parent == node.parent && used.branch == node.branch => {
                     if seen.insert(&used.id) {
                         open.push(used);
                     }
@@ -112,7 +112,9 @@ fn step_of(reference: &Reference) -> Option<NodeIndex> {
         | Reference::Number
         | Reference::Matrix
         | Reference::Data
-        | Reference::Run(_) => None,
+        | Reference::Run(_)
+        | Reference::Error
+        | Reference::Previous => None,
     }
 }
 
@@ -126,11 +128,16 @@ fn data(plan: &Plan, index: NodeIndex) -> BTreeSet<NodeIndex> {
     steps
 }
 
+fn saves_in(plan: &Plan, body: &Body) -> bool {
+    body.nodes.iter().any(|inner| saves_inside(plan, plan.node(*inner)))
+}
+
 fn saves_inside(plan: &Plan, node: &Node) -> bool {
-    match &node.work {
+    let inside = match &node.work {
         Work::Call(call) => call.saves(),
-        Work::FanOut(fan) => fan.body.nodes.iter().any(|inner| saves_inside(plan, plan.node(*inner))),
-    }
+        Work::FanOut(fan) => fan.bodies().into_iter().any(|body| saves_in(plan, body)),
+    };
+    inside || node.branches.iter().any(|branch| saves_in(plan, &branch.body))
 }
 
 /// Everything that a step reads, the steps in its body included.
@@ -146,16 +153,37 @@ fn references(plan: &Plan, node: &Node) -> BTreeSet<Reference> {
             for template in templates.chain(&fan.skip_if_exists) {
                 all.extend(template.references().into_iter().cloned());
             }
-            for inner in &fan.body.nodes {
-                // What is bound inside the body is not read from outside it.
-                all.extend(references(plan, plan.node(*inner)).into_iter().filter(|reference| match reference {
-                    Reference::Item | Reference::Index | Reference::Number | Reference::Matrix | Reference::Data => {
-                        false
-                    }
-                    Reference::Step { node, .. } => !fan.body.nodes.contains(node),
-                    Reference::Input(_) | Reference::Run(_) => true,
-                }));
+            let condition = match &fan.rule {
+                Rule::Each { enough } => enough.as_ref(),
+                Rule::Race(_) => None,
+                Rule::Repeat { until, .. } => Some(until),
+            };
+            let mut inside: BTreeSet<Reference> = BTreeSet::new();
+            let mut bodies: BTreeSet<NodeIndex> = BTreeSet::new();
+            for inner in fan.bodies().into_iter().flat_map(|body| &body.nodes) {
+                inside.extend(references(plan, plan.node(*inner)));
+                bodies.insert(*inner);
             }
+            inside.extend(condition.into_iter().flat_map(|condition| condition.references.iter().cloned()));
+            // What is bound inside the body is not read from outside it.
+            all.extend(inside.into_iter().filter(|reference| match reference {
+                Reference::Item | Reference::Matrix => !fan.has_items(),
+                Reference::Index | Reference::Number => !fan.counts(),
+                Reference::Previous => !matches!(fan.rule, Rule::Repeat { .. }),
+                Reference::Step { node: used, .. } => !bodies.contains(used) && !std::ptr::eq(plan.node(*used), node),
+                Reference::Data => false,
+                Reference::Input(_) | Reference::Run(_) | Reference::Error => true,
+            }));
+        }
+    }
+    for branch in &node.branches {
+        for inner in &branch.body.nodes {
+            all.extend(references(plan, plan.node(*inner)).into_iter().filter(|reference| match reference {
+                Reference::Step { node: used, .. } => {
+                    !branch.body.nodes.contains(used) && !std::ptr::eq(plan.node(*used), node)
+                }
+                reference => *reference != Reference::Error,
+            }));
         }
     }
     all

@@ -4,13 +4,13 @@ use crate::change::Event;
 use crate::fanout::Expansion;
 use crate::held::Held;
 use crate::parking::{Parking, RECHECK_EVERY};
-use crate::plan::{Body, NodeIndex, Plan, Work};
+use crate::plan::{Body, BranchKind, NodeIndex, Plan, Work};
 use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
-    Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Sha256, StepCost, StepError, StepPath, StepStatus,
-    Timestamp,
+    Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError, StepPath,
+    StepStatus, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +51,9 @@ pub struct Spec {
     /// Files that equal steps have saved before and that are still there, by the key of what determined them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saved: BTreeMap<Sha256, Reusable>,
+    /// What started it, if nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
 }
 
 /// The outcome of an earlier, equal step.
@@ -100,6 +103,12 @@ pub struct Head {
     /// Who or why, while somebody has it paused: nothing new is sent, and no time-out counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<String>,
+    /// It was cancelled, everything in it has ended, and the `on-cancel` branches of its steps are done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compensating: bool,
+    /// What was left of its compensation is skipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compensated: bool,
     /// Whether what equal steps saved before is taken; a resume from a step wants it done anew.
     pub reuse: bool,
     /// When the run has to be looked at because of a step that is under way; perhaps a little early.
@@ -173,6 +182,9 @@ pub struct Step {
     /// Of a fan-out: how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fan: Option<Fan>,
+    /// Once a branch of it was begun: which, and of what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught: Option<Caught>,
     /// While it is under way: when it is looked at again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
@@ -197,9 +209,9 @@ pub struct Step {
 }
 
 impl Step {
-    /// Whether an attempt of it was sent and it has not ended.
+    /// Whether an attempt of it was sent and it has not ended, nor is in a branch.
     pub(crate) fn is_open(&self) -> bool {
-        self.attempt > 0 && !self.state.ended()
+        self.attempt > 0 && !self.state.ended() && self.caught.is_none()
     }
 
     /// Forgets where its message is and what it waits for: it is on its way no more.
@@ -209,6 +221,17 @@ impl Step {
         self.held = None;
         self.epoch = None;
     }
+}
+
+/// What a branch of a step was begun of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Caught {
+    /// The branch.
+    pub branch: BranchKind,
+    /// What the step failed of.
+    pub error: StepError,
+    /// The step in it that failed, or itself.
+    pub failed_at: StepPath,
 }
 
 /// Where a step instance stands.
@@ -241,7 +264,7 @@ pub enum State {
         /// When that is over at the latest.
         until: Option<Timestamp>,
     },
-    /// A fan-out, or an instance of one, that is under way.
+    /// A container, an instance of one, a branch, or a step in one of its branches, that is under way.
     Open,
     /// Done.
     Completed,
@@ -338,12 +361,21 @@ pub struct Fan {
     /// More failed than it tolerates, or it was cancelled: no further instance is begun.
     #[serde(default)]
     pub stopped: bool,
+    /// It has what it needs: the rest was called off, and what of that is with a worker or a provider closes later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enough: bool,
+    /// Of a race that was won: the contender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub winner: Option<u32>,
+    /// Of a race: when the next contender begins, if not sooner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<Timestamp>,
 }
 
 impl Fan {
-    /// Whether every instance has ended.
+    /// Whether every instance has ended that it waits for.
     pub fn is_done(&self) -> bool {
-        self.open == 0 && (self.stopped || (self.next >= self.total && self.redo.is_empty()))
+        self.enough || self.open == 0 && (self.stopped || (self.next >= self.total && self.redo.is_empty()))
     }
 
     /// The counts as documents show them.
@@ -410,6 +442,8 @@ impl Run {
             failure: None,
             cancelled: None,
             paused: None,
+            compensating: false,
+            compensated: false,
             reuse: true,
             look_at: None,
             in_flight: 0,
@@ -461,7 +495,9 @@ impl Run {
             .iter()
             .filter(|(_, step)| step.state == State::Open)
             .filter(|(_, step)| {
-                step.fan.as_ref().is_some_and(|fan| !fan.stopped && (fan.next < fan.total || !fan.redo.is_empty()))
+                step.fan
+                    .as_ref()
+                    .is_some_and(|fan| !fan.stopped && !fan.enough && (fan.next < fan.total || !fan.redo.is_empty()))
             })
             .map(|(path, step)| (std::cmp::Reverse(depth(path)), step.started_at, path))
             .collect();
@@ -499,7 +535,7 @@ impl Run {
 
     /// Whether there is a time at which it goes on by itself.
     pub fn has_timers(&self) -> bool {
-        self.has_parked() || self.tally.held > 0
+        self.has_parked() || self.tally.held > 0 || self.begins_late()
     }
 
     /// Whether nothing of it is with a worker or a provider, and nothing will be until a time, an event or a person.
@@ -514,6 +550,12 @@ impl Run {
     /// Whether steps of it wait until something that was in the way has gone.
     pub fn has_parked(&self) -> bool {
         self.tally.parked > 0
+    }
+
+    /// Whether something in it begins when its time has come: a contender of a race.
+    pub fn begins_late(&self) -> bool {
+        let begins_at = |path: &StepPath| self.step(path)?.fan.as_ref()?.begins_at;
+        self.fans.iter().any(|path| begins_at(path).is_some())
     }
 
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.
@@ -564,7 +606,7 @@ pub(crate) struct Place {
     pub(crate) node: NodeIndex,
     /// The instances that it lies in, the outermost first; for an instance of a fan-out, itself last.
     pub(crate) frames: Vec<Frame>,
-    /// Whether the path names an instance of the node (`x[3]`) rather than the node.
+    /// Whether the path names an instance of the node (`x[3]`), or a branch of it (`x/on-error`), rather than the node.
     pub(crate) is_instance: bool,
 }
 
@@ -577,6 +619,16 @@ impl Place {
         self.frames.iter().any(|frame| frame.number > FIRST_INSTANCES)
     }
 
+    /// The branch that the path names, if it names one.
+    pub(crate) fn branch(&self) -> Option<BranchKind> {
+        self.frames.last().filter(|_| self.is_instance)?.branch
+    }
+
+    /// The number of the instance that the path names, if it names one.
+    pub(crate) fn number(&self) -> Option<u32> {
+        self.frames.last().filter(|frame| self.is_instance && frame.branch.is_none()).map(|frame| frame.number)
+    }
+
     /// Of an instance: its fan-out as a whole.
     pub(crate) fn around(&self) -> Place {
         let mut frames = self.frames.clone();
@@ -587,21 +639,31 @@ impl Place {
     }
 }
 
-/// An instance of a fan-out that a step lies in.
+/// An instance of a container, or a branch of a step, that a step lies in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// The fan-out.
+    /// The container, or the step that has the branch.
     pub(crate) fan: NodeIndex,
-    /// The path of the fan-out, as a whole.
+    /// Its path, as a whole.
     pub(crate) fan_path: StepPath,
-    /// The instance's number, from 1.
+    /// The instance's number, from 1; 0 for a branch.
     pub(crate) number: u32,
+    /// The branch, where it is none of its instances but a branch of the step.
+    pub(crate) branch: Option<BranchKind>,
 }
 
 impl Frame {
-    /// The path of the instance.
+    /// Instance `number` of a container.
+    pub(crate) fn instance(fan: NodeIndex, fan_path: StepPath, number: u32) -> Frame {
+        Frame { fan, fan_path, number, branch: None }
+    }
+
+    /// The path of the instance or branch.
     pub(crate) fn path(&self) -> StepPath {
-        self.fan_path.instance(self.number)
+        match self.branch {
+            Some(branch) => self.fan_path.child(branch.name()),
+            None => self.fan_path.instance(self.number),
+        }
     }
 }
 
@@ -612,6 +674,14 @@ impl Plan {
         let mut frames: Vec<Frame> = Vec::new();
         let mut place = None;
         for segment in path.as_str().split('/') {
+            let last = place.filter(|(_, is_instance)| !is_instance).map(|(node, _)| node);
+            if let (Some(owner), Some(kind)) = (last, BranchKind::from_name(segment)) {
+                body = &self.node(owner).branch(kind)?.body;
+                let fan_path = self.path_in(&frames, owner);
+                frames.push(Frame { fan: owner, fan_path, number: 0, branch: Some(kind) });
+                place = Some((owner, true));
+                continue;
+            }
             let (id, number) = match segment.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
                 Some((id, number)) => (id, Some(number.parse::<u32>().ok()?)),
                 None => (segment, None),
@@ -619,17 +689,30 @@ impl Plan {
             let node = self.find(body, id)?;
             if let Some(number) = number {
                 let Work::FanOut(fan) = &self.node(node).work else { return None };
-                let fan_path = match frames.last() {
-                    Some(frame) => frame.path().child(id),
-                    None => StepPath::top(id),
-                };
-                frames.push(Frame { fan: node, fan_path, number });
-                body = &fan.body;
+                let fan_path = self.path_in(&frames, node);
+                frames.push(Frame::instance(node, fan_path, number));
+                body = fan.body_of(number);
             }
             place = Some((node, number.is_some()));
         }
         let (node, is_instance) = place?;
         Some(Place { node, frames, is_instance })
+    }
+
+    /// The path of a step of the body that these frames lead into.
+    fn path_in(&self, frames: &[Frame], node: NodeIndex) -> StepPath {
+        let id = &self.node(node).id;
+        frames.last().map_or_else(|| StepPath::top(id), |frame| frame.path().child(id))
+    }
+
+    /// The steps of the instance or branch that a path names.
+    pub(crate) fn body_at(&self, place: &Place) -> Option<&Body> {
+        let node = self.node(place.node);
+        match (place.branch(), &node.work) {
+            (Some(kind), _) => Some(&node.branch(kind)?.body),
+            (None, Work::FanOut(fan)) => Some(fan.body_of(place.number().unwrap_or(1))),
+            (None, Work::Call(_)) => None,
+        }
     }
 
     /// Whether a path leads to a step of this workflow.

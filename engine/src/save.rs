@@ -102,13 +102,14 @@ impl Check<'_> {
             Work::Call(call) => call.save_template().is_some_and(|template| self.is_known_template(template)),
             Work::FanOut(_) => true,
         };
+        // What contenders save is not let through by `compile`; iterations come one after the other.
         let nodes: Vec<&Node> = fan.body.nodes.iter().map(|node| plan.node(*node)).filter(saves).collect();
         let total = self.run.expansions.get(path).map_or(0, |expansion| expansion.total());
         if nodes.is_empty() {
             return Ok(());
         }
         for number in 1..=total {
-            frames.push(Frame { fan: index, fan_path: path.clone(), number });
+            frames.push(Frame::instance(index, path.clone(), number));
             let checked = nodes.iter().try_for_each(|node| self.step(node, fan.single, frames));
             frames.pop();
             checked?;

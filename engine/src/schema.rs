@@ -2,6 +2,8 @@
 
 use crate::names::FILTERS;
 use crate::read;
+use crate::repeat::ITERATIONS_MAX;
+use crate::schedule::Overlap;
 use darkroom_proto::op::{self, OpSpec, ParamSpec, ParamType};
 use darkroom_proto::{ErrorClass, model};
 use serde_json::{Map, Value, json};
@@ -44,6 +46,17 @@ pub fn schema() -> Value {
             "step": step(),
             "input": input(),
             "retry": retry(),
+            "contender": contender(),
+            "branch": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "if": {"required": ["then"]},
+                    "then": {"additionalProperties": false, "properties": {"then": {"const": "fail"}}},
+                    "else": {"$ref": "#/$defs/element"},
+                },
+            },
+            "schedule": schedule(),
         },
     })
 }
@@ -68,7 +81,10 @@ fn top() -> Value {
         "estimated-duration": reference("duration", "About how long a run takes."),
         "budget": {"type": ["string", "number"], "description": "The most that a run may spend, such as `1.50 USD`."},
         "ui": {"type": "object", "additionalProperties": false, "properties": ui, "description": "How a catalogue shows it."},
-        "schedule": {"type": ["array", "object"], "description": "When it starts by itself. This release does not fire it."},
+        "schedule": {
+            "description": "When runs start by themselves: one schedule, or several.",
+            "anyOf": [{"$ref": "#/$defs/schedule"}, {"type": "array", "items": {"$ref": "#/$defs/schedule"}}],
+        },
         "inputs": {
             "type": ["object", "null"],
             "description": "What a run is given.",
@@ -99,6 +115,29 @@ fn input() -> Value {
         },
         "if": {"properties": {"type": {"const": "enum"}}, "required": ["type"]},
         "then": {"required": ["enum"]},
+    })
+}
+
+fn schedule() -> Value {
+    let overlaps = Overlap::ALL.map(Overlap::name);
+    let time = "A date, a date and time in the zone, or one with an offset.";
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "cron": text("Minute, hour, day, month and weekday, such as `0 3 * * 1-5`."),
+            "every": reference("duration", "The time between two runs, at least 1s."),
+            "timezone": {"type": "string", "default": "UTC", "description": "The zone that `cron` goes by, such as `Europe/Berlin`."},
+            "overlap": {"enum": overlaps, "default": "skip", "description": "What becomes of a time at which a run has not ended."},
+            "jitter": reference("duration", "Each time is put off by a part of this."),
+            "start": text(time),
+            "end": text(time),
+            "catch-up": reference("duration", "How late a run still starts after an outage; 10m if nothing is said."),
+            "inputs": {"type": "object", "description": "Inputs of its runs, where they are not the defaults."},
+            "id": {"type": "string", "description": "Its name: the workflow's id, if nothing is said."},
+            "paused": {"type": "boolean", "default": false, "description": "Whether it begins paused."},
+        },
+        "oneOf": [{"required": ["cron"]}, {"required": ["every"]}],
     })
 }
 
@@ -143,6 +182,41 @@ fn parallel() -> Value {
     })
 }
 
+fn contender() -> Value {
+    let cases: Vec<Value> = op::OPS.iter().map(with).collect();
+    let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "id": reference("id", "Its name for people."),
+            "title": text("What it does, for people."),
+            "uses": {"enum": ops, "description": "The op that it calls."},
+            "with": {"type": ["object", "null"], "description": "The op's parameters."},
+            "steps": reference("steps", "Its steps, where it is more than one call."),
+            "delay": reference("duration", "How long after the others it begins."),
+            "retry": reference("retry", "How failures are retried."),
+            "timeout": reference("duration", "How long one attempt may take."),
+            "cache": {"enum": read::CACHE_WORDS, "description": "Whether recorded outputs may be taken. No effect in this release."},
+        },
+        "anyOf": [{"required": ["uses"]}, {"required": ["steps"]}],
+        "allOf": cases,
+    })
+}
+
+fn repeat() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": read::REPEAT_KEYS,
+        "properties": {
+            "until": reference("condition", "Asked after each iteration: when it holds, that was the last one."),
+            "max": {"type": "integer", "minimum": 1, "maximum": ITERATIONS_MAX, "description": "The most iterations."},
+        },
+        "description": "Does the step again and again.",
+    })
+}
+
 fn step() -> Value {
     let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
     let cases: Vec<Value> = op::OPS.iter().map(with).collect();
@@ -164,6 +238,18 @@ fn step() -> Value {
                 "description": "Lists of values: one instance per combination.",
             },
             "steps": reference("steps", "The steps of each instance."),
+            "race": {
+                "type": "array",
+                "minItems": 2,
+                "items": {"$ref": "#/$defs/contender"},
+                "description": "Contenders: the first success wins, the others are cancelled.",
+            },
+            "repeat": repeat(),
+            "stop-when": reference("condition", "Asked after each instance: when it holds, the rest is cancelled."),
+            "on-error": reference("branch", "Steps for when it failed for good; `- then: fail` may be the last."),
+            "on-timeout": reference("branch", "Steps for when it took too long."),
+            "on-reject": reference("branch", "Steps for when it was rejected."),
+            "on-cancel": reference("branch", "Steps that undo what it did, for when the run is cancelled."),
             "max-parallel": {"type": "integer", "minimum": 1, "description": "How many instances run at once at most."},
             "continue-on-error": {"type": "boolean", "description": "Its failure does not stop what follows; of a fan-out, all instances may fail."},
             "tolerate": {"type": ["integer", "string"], "description": "How many instances may fail: `5` or `10%`."},
@@ -173,7 +259,7 @@ fn step() -> Value {
             "skip-if-exists": reference("paths", "Paths that make it unnecessary when all of them exist."),
             "cache": {"enum": read::CACHE_WORDS, "description": "Whether recorded outputs may be taken. No effect in this release."},
         },
-        "anyOf": [{"required": ["uses"]}, {"required": ["steps", "for-each"]}, {"required": ["steps", "matrix"]}],
+        "anyOf": [{"required": ["uses"]}, {"required": ["steps", "for-each"]}, {"required": ["steps", "matrix"]}, {"required": ["steps", "repeat"]}, {"required": ["race"]}],
         "allOf": cases,
     })
 }
@@ -267,7 +353,10 @@ mod tests {
         assert_eq!(keys("/$defs/input/properties"), sorted(read::INPUT_KEYS));
         assert_eq!(keys("/$defs/parallel/properties"), sorted(read::GROUP_KEYS));
         assert_eq!(keys("/$defs/retry/anyOf/1/properties"), sorted(read::RETRY_KEYS));
+        assert_eq!(keys("/$defs/schedule/properties"), sorted(read::SCHEDULE_KEYS));
         let steps: Vec<&str> = read::STEP_KEYS.iter().copied().filter(|key| *key != "parallel").collect();
         assert_eq!(keys("/$defs/step/properties"), sorted(&steps));
+        assert_eq!(keys("/$defs/contender/properties"), sorted(read::CONTENDER_KEYS));
+        assert_eq!(keys("/$defs/step/properties/repeat/properties"), sorted(read::REPEAT_KEYS));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::expr::{ExprError, Reference, Scope, Template};
 use crate::fanout::Expansion;
-use crate::plan::{Argument, FanOut, NodeIndex, Plan, Source, Wire, Work};
+use crate::plan::{Argument, FanOut, NodeIndex, Plan, Rule, Source, Wire, Work};
 use crate::run::{Frame, Run, State, Step};
 use darkroom_proto::op::OutputType;
 use darkroom_proto::{Artifact, ErrorClass, Kind, Map, StepError, StepPath};
@@ -21,10 +21,16 @@ impl Scope for RunScope<'_> {
         match reference {
             Reference::Input(name) => self.run.input(name),
             Reference::Step { node, name, .. } => self.step_value(*node, name),
-            Reference::Item => self.innermost(|expansion, number| expansion.item(number).clone()),
-            Reference::Index => self.innermost(|expansion, number| expansion.index(number).into()),
-            Reference::Number => self.innermost(|expansion, number| (expansion.index(number) + 1).into()),
-            Reference::Matrix => self.innermost(|expansion, number| Value::Object(expansion.combination(number))),
+            Reference::Item => self.innermost(FanOut::has_items, |expansion, number| expansion.item(number).clone()),
+            Reference::Index => self.innermost(FanOut::counts, |expansion, number| expansion.index(number).into()),
+            Reference::Number => {
+                self.innermost(FanOut::counts, |expansion, number| (expansion.index(number) + 1).into())
+            }
+            Reference::Matrix => {
+                self.innermost(FanOut::has_items, |expansion, number| Value::Object(expansion.combination(number)))
+            }
+            Reference::Error => self.error(),
+            Reference::Previous => self.previous(),
             Reference::Run(name) => match name.as_str() {
                 "id" => self.run.id.to_string().into(),
                 "workflow" => self.run.spec.workflow.clone().into(),
@@ -80,9 +86,39 @@ impl RunScope<'_> {
         }
     }
 
-    fn innermost(&self, value: impl Fn(&Expansion, u32) -> Value) -> Value {
-        let Some(frame) = self.frames.last() else { return Value::Null };
+    /// What the innermost instance of a container that `gives` it is.
+    fn innermost(&self, gives: impl Fn(&FanOut) -> bool, value: impl Fn(&Expansion, u32) -> Value) -> Value {
+        let is_such = |frame: &&Frame| match &self.plan.node(frame.fan).work {
+            Work::FanOut(fan) => frame.branch.is_none() && gives(fan),
+            Work::Call(_) => false,
+        };
+        let Some(frame) = self.frames.iter().rev().find(is_such) else { return Value::Null };
         self.run.expansions.get(&frame.fan_path).map_or(Value::Null, |expansion| value(expansion, frame.number))
+    }
+
+    /// What the step failed of whose branch this is.
+    fn error(&self) -> Value {
+        let frame = self.frames.iter().rev().find(|frame| frame.branch.is_some());
+        let caught = frame.and_then(|frame| self.run.step(&frame.fan_path)).and_then(|step| step.caught.as_ref());
+        caught.map_or(Value::Null, |caught| {
+            let error = &caught.error;
+            json!({
+                "class": error.class.name(), "code": error.code, "message": error.message, "advice": error.advice,
+                "step": caught.failed_at,
+            })
+        })
+    }
+
+    /// The outputs of the iteration before this one; null in the first.
+    fn previous(&self) -> Value {
+        let repeats = |frame: &&Frame| match &self.plan.node(frame.fan).work {
+            Work::FanOut(fan) => frame.branch.is_none() && matches!(fan.rule, Rule::Repeat { .. }),
+            Work::Call(_) => false,
+        };
+        let Some(frame) = self.frames.iter().rev().find(repeats) else { return Value::Null };
+        let (Work::FanOut(fan), 2..) = (&self.plan.node(frame.fan).work, frame.number) else { return Value::Null };
+        let outputs = self.instance_outputs(&frame.fan_path.instance(frame.number - 1), fan);
+        outputs.map_or(Value::Null, |(outputs, _)| Value::Object(outputs.clone()))
     }
 
     fn step_value(&self, node: NodeIndex, name: &str) -> Value {
@@ -93,9 +129,22 @@ impl RunScope<'_> {
             ("status", Work::Call(_)) if step.outputs.contains_key("status") => step.outputs["status"].clone(),
             ("status", _) => step.state.status().name().into(),
             ("error", _) => error_value(step),
+            // Of a single iteration of a `repeat`, its own outputs: `until` asks for them.
+            (_, Work::FanOut(fan)) if !fan.has_items() || step.outputs.contains_key(name) => {
+                match self.iteration(node, fan) {
+                    Some(outputs) => outputs.get(name).cloned().unwrap_or_default(),
+                    None => step.outputs.get(name).cloned().unwrap_or_default(),
+                }
+            }
             (_, Work::Call(_)) => step.outputs.get(name).cloned().unwrap_or_default(),
             (_, Work::FanOut(fan)) => self.fan_value(&path, step, fan, name),
         }
+    }
+
+    /// The outputs of the iteration of this `repeat` that is looked from.
+    fn iteration(&self, node: NodeIndex, fan: &FanOut) -> Option<&Map> {
+        let frame = self.frames.last().filter(|frame| frame.fan == node && frame.branch.is_none())?;
+        Some(self.instance_outputs(&frame.path(), fan)?.0)
     }
 
     /// `total`, `results` and so on of a fan-out.
@@ -165,10 +214,16 @@ impl RunScope<'_> {
 
     /// The outputs of the last step of an instance, and which of them is the primary one.
     pub(crate) fn instance_outputs(&self, instance: &StepPath, fan: &FanOut) -> Option<(&Map, &'static str)> {
-        let last = self.plan.node(*fan.body.nodes.last()?);
-        let Work::Call(call) = &last.work else { return None };
-        let step = if fan.single { self.run.step(instance) } else { self.run.step(&instance.child(&last.id)) }?;
-        Some((&step.outputs, call.op.primary))
+        let number = instance.last().1.unwrap_or(1);
+        let last = self.plan.node(*fan.body_of(number).nodes.last()?);
+        let primary = match &last.work {
+            Work::Call(call) => call.op.primary,
+            Work::FanOut(inner) if inner.has_items() => return None,
+            Work::FanOut(inner) => self.plan.primary(inner),
+        };
+        let step =
+            if fan.is_single(number) { self.run.step(instance) } else { self.run.step(&instance.child(&last.id)) }?;
+        Some((&step.outputs, primary))
     }
 }
 

@@ -1,14 +1,26 @@
 //! Failures and what they stop: what has begun is waited for, nothing further begins.
 
 use crate::advance::Turn;
+use crate::branch::branch_of;
 use crate::change::What;
-use crate::plan::Work;
+use crate::plan::{BranchKind, Work};
+use crate::race::has_enough;
 use crate::run::{Failure, Fan, OnError, State, Step};
 use darkroom_proto::{StepError, StepPath};
 
 impl Turn<'_> {
     /// A step failed for good.
     pub(crate) fn fail(&mut self, path: &StepPath, error: StepError) {
+        if self.is_superfluous(path) {
+            return self.close_superfluous(path);
+        }
+        if !self.catch(path, path, &error) {
+            self.fail_uncaught(path, path.clone(), error);
+        }
+    }
+
+    /// A step failed for good, and no branch of it is for that.
+    pub(crate) fn fail_uncaught(&mut self, path: &StepPath, failed_at: StepPath, error: StepError) {
         let tolerated = self.run_goes_on_without(path);
         let (now, stored) = (self.now, error.clone());
         // A copy of its message may still come to a worker.
@@ -17,12 +29,13 @@ impl Turn<'_> {
             step.state = State::Failed;
             step.finished_at = Some(now);
             step.error = Some(stored);
+            step.failed_at = Some(failed_at.clone()).filter(|failed_at| failed_at != path);
             step.forget_way();
         });
         let attempts = self.run.step(path).map_or(0, |step| step.attempt);
         self.happened(What::StepFailed { step: path.clone(), attempts, error: error.clone(), tolerated });
         if !self.goes_on_without(path) {
-            self.escalate(path, path.clone(), error);
+            self.escalate(path, failed_at, error);
         }
         self.ended(path);
     }
@@ -33,34 +46,45 @@ impl Turn<'_> {
             self.run.head.cancelled = Some(reason);
             self.run.head.paused = None;
             self.stop_within(None);
-            self.cancel_at_providers();
+            let all = self.run.steps.keys().cloned().collect();
+            self.cancel_at_providers(all);
             self.settle(None);
+        } else if self.run.head.compensating {
+            self.skip_compensation();
         }
     }
 
-    /// Sends the message of every job that a provider has: whoever takes it finds the job in the ledger, and cancels it.
-    pub(crate) fn cancel_at_providers(&mut self) {
+    /// Asks for the jobs of these steps at once: whoever takes such a message finds the job in the ledger, and cancels it
+    /// at the provider.
+    pub(crate) fn cancel_at_providers(&mut self, mut steps: Vec<StepPath>) {
         let submitted = |step: &Step| matches!(step.state, State::Waiting { submitted: true, .. });
-        let at_providers: Vec<StepPath> =
-            self.run.steps.iter().filter(|(_, step)| submitted(step)).map(|(path, _)| path.clone()).collect();
-        for path in at_providers {
+        steps.retain(|path| self.run.step(path).is_some_and(submitted));
+        for path in steps {
             self.send_now(&path);
         }
     }
 
     /// Whether nothing new may begin.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.run.head.failure.is_some() || self.run.head.cancelled.is_some()
+        (self.run.head.failure.is_some() || self.run.head.cancelled.is_some()) && !self.run.head.compensating
     }
 
     /// Whether the step's outcome no longer matters: the run, or an instance or fan-out around it, has failed.
     pub(crate) fn is_abandoned(&self, path: &StepPath) -> bool {
-        let mut around = path.parent();
-        while let Some(path) = around {
-            if self.run.step(&path).is_some_and(|step| step.error.is_some()) {
+        let mut at = path.clone();
+        loop {
+            let around = match branch_of(&at) {
+                // What is compensated has ended, whatever the end of what is around it.
+                Some((_, BranchKind::OnCancel)) => return !self.run.head.compensating,
+                // How the step itself ended is what its branch is for.
+                Some((step, _)) => step.parent(),
+                None => at.parent(),
+            };
+            let Some(around) = around else { break };
+            if self.run.step(&around).is_some_and(|step| step.error.is_some() || has_enough(step)) {
                 return true;
             }
-            around = path.parent();
+            at = around;
         }
         self.is_stopping()
     }
@@ -70,8 +94,17 @@ impl Turn<'_> {
         if self.goes_on_without(path) {
             return true;
         }
-        let (Some(parent), Some(place)) = (path.parent(), self.plan.locate(path)) else { return false };
-        if let (true, Work::FanOut(fan)) = (place.is_instance, &self.plan.node(place.node).work)
+        let Some(place) = self.plan.locate(path) else { return false };
+        let is_caught = self.run.step(path).is_none_or(|step| step.caught.is_none())
+            && self.plan.node(place.node).branch(BranchKind::OnError).is_some();
+        if !place.is_instance && is_caught {
+            return true;
+        }
+        let Some(parent) = path.parent() else { return false };
+        if place.branch() == Some(BranchKind::OnCancel) {
+            return true;
+        }
+        if let (Some(_), Work::FanOut(fan)) = (place.number(), &self.plan.node(place.node).work)
             && let Some(counts) = self.run.step(&parent).and_then(|step| step.fan.as_ref())
         {
             let with_it = Fan { total: counts.total, failed: counts.failed + 1, ..Fan::default() };
@@ -86,7 +119,7 @@ impl Turn<'_> {
     pub(crate) fn goes_on_without(&self, path: &StepPath) -> bool {
         let Some(place) = self.plan.locate(path) else { return false };
         let node = self.plan.node(place.node);
-        let is_stopped_by_user = matches!(node.work, Work::FanOut(_))
+        let is_stopped_by_user = matches!(&node.work, Work::FanOut(fan) if fan.has_items())
             && place.frames.is_empty()
             && self.run.spec.on_error == Some(OnError::Stop);
         !place.is_instance && node.continue_on_error && !is_stopped_by_user

@@ -34,6 +34,11 @@ impl Tally {
         }
     }
 
+    /// Whether a step has not ended that is more than a container of others.
+    pub(crate) fn has_open(&self) -> bool {
+        self.busy + self.waiting + self.parked > 0
+    }
+
     /// The status of a run that has begun and not ended. `goes_on`: it has more to do by itself.
     pub(crate) fn status(&self, goes_on: bool) -> RunStatus {
         match self {

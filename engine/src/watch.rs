@@ -121,9 +121,10 @@ impl Run {
     pub(crate) fn derive_look(&mut self) {
         let is_paused = self.head.paused.is_some();
         let look_at = |step: &Step| match step.state {
-            State::Parked { .. } | State::Held { .. } if is_paused => None,
+            State::Parked { .. } | State::Held { .. } | State::Open if is_paused => None,
             State::Parked { at } => Some(at),
             State::Held { until } => until,
+            State::Open => step.fan.as_ref().filter(|fan| !fan.stopped && !fan.enough)?.begins_at,
             _ if is_under_way(step) => step.watch.map(|watch| watch.look_at),
             _ => None,
         };

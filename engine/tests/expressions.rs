@@ -27,6 +27,7 @@ fn picture() -> Value {
 impl Scope for World {
     fn value(&self, reference: &Reference) -> Value {
         match reference {
+            Reference::Error | Reference::Previous => Value::Null,
             Reference::Input(name) => match name.as_str() {
                 "subject" => json!("Tea Pot"),
                 "quality" => json!(85),

@@ -1,6 +1,6 @@
 //! The JSON documents that people and services read: the same from the CLI and from the API.
 
-use crate::{ErrorClass, Map, RunStatus, Sha256, StepError, StepStatus, Timestamp};
+use crate::{ErrorClass, Map, RunStatus, ScheduleId, Scheduled, Sha256, StepError, StepStatus, Timestamp};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A run, as `show -o json` and `GET /v1/runs/{id}` give it.
@@ -25,6 +25,9 @@ pub struct RunDocument {
     pub finished_at: Option<Timestamp>,
     /// What it was given, defaults included.
     pub inputs: Map,
+    /// The schedule that started it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduledDocument>,
     /// Its top-level steps, with the instances of fan-outs that have at most 100.
     pub steps: Vec<StepDocument>,
     /// The workflow's outputs, once it completed.
@@ -33,6 +36,22 @@ pub struct RunDocument {
     pub cost: CostDocument,
     /// Why it failed.
     pub error: Option<ErrorDocument>,
+}
+
+/// What started a run at its time.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScheduledDocument {
+    /// The schedule.
+    pub id: ScheduleId,
+    /// The scheduled time, without jitter.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: Timestamp,
+}
+
+impl From<&Scheduled> for ScheduledDocument {
+    fn from(scheduled: &Scheduled) -> ScheduledDocument {
+        ScheduledDocument { id: scheduled.id.clone(), at: scheduled.at }
+    }
 }
 
 /// A step, or an instance of one.

@@ -13,18 +13,20 @@ mod message;
 pub mod model;
 pub mod op;
 mod path;
+mod schedule;
 mod status;
 mod time;
 
 pub use artifact::{Artifact, BoxPx, Kind};
 pub use call::{CallId, Money, ParseCallIdError, ParseMoneyError, StepCost, Ticket};
 pub use digest::Sha256;
-pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, StepDocument};
+pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, ScheduledDocument, StepDocument};
 pub use error::{Act, ErrorClass, StepError};
 pub use id::{ParseRunIdError, RunId};
 pub use message::{
     Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION, Waiting,
 };
 pub use path::{StepPath, StepPathError};
+pub use schedule::{ParseScheduleIdError, ScheduleId, Scheduled};
 pub use status::{RunStatus, StepStatus};
 pub use time::{Duration, Timestamp};

@@ -112,6 +112,7 @@ impl Testkit {
             existing: Default::default(),
             estimated: Money::ZERO,
             saved: Default::default(),
+            schedule: None,
         };
         Ok(Trial::start(self.plan.clone(), spec, stage, self.mocks.clone(), self.folder.clone()))
     }

@@ -52,24 +52,16 @@ impl Stage {
 
     /// What `@name` means: a plain picture, or a file in `folder`, taken in.
     pub(crate) fn named(&self, name: &str, folder: &Path) -> Result<Artifact, String> {
-        match name.strip_prefix("plain:") {
-            Some(kind) if let Some((_, media_type, head)) = BEGINNINGS.iter().find(|(ending, ..)| *ending == kind) => {
-                let details = Details {
-                    media_type: (*media_type).to_owned(),
-                    name: format!("plain.{kind}"),
-                    ..Details::default()
-                };
-                self.artifacts.put(head, &details).map_err(|error| error.to_string())
-            }
-            Some(size) => {
-                let sides =
-                    size.split_once('x').and_then(|(width, height)| width.parse().ok().zip(height.parse().ok()));
-                let (width, height) = sides
-                    .ok_or_else(|| format!("`@{name}`: write `@plain:640x480`, or `@plain:mp4`, `mp3` or `wav`"))?;
-                self.plain(width, height).map_err(|error| format!("`@{name}`: {}", error.message))
-            }
-            None => self.file(&folder.join(name)),
+        let Some(kind) = name.strip_prefix("plain:") else { return self.file(&folder.join(name)) };
+        if let Some((_, media_type, head)) = BEGINNINGS.iter().find(|(ending, ..)| *ending == kind) {
+            let media_type = (*media_type).to_owned();
+            let details = Details { media_type, name: format!("plain.{kind}"), ..Details::default() };
+            return self.artifacts.put(head, &details).map_err(|error| error.to_string());
         }
+        let sides = kind.split_once('x').and_then(|(width, height)| width.parse().ok().zip(height.parse().ok()));
+        let (width, height) =
+            sides.ok_or_else(|| format!("`@{name}`: write `@plain:640x480`, or `@plain:mp4`, `mp3` or `wav`"))?;
+        self.plain(width, height).map_err(|error| format!("`@{name}`: {}", error.message))
     }
 
     /// A plain picture.

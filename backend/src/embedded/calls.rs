@@ -189,9 +189,12 @@ impl StateFile {
         let write = self.begin()?;
         let (noted, is_new) = {
             let runs = write.open_table(tables::RUNS).map_err(failed)?;
-            let cancelled = runs.get(tables::field(run, CANCEL_FIELD).as_slice()).map_err(failed)?.is_some();
+            let has = |name: &str| -> Result<bool, StoreError> {
+                Ok(runs.get(tables::field(run, name).as_slice()).map_err(failed)?.is_some())
+            };
             let mut calls = write.open_table(tables::CALLS).map_err(failed)?;
             let Some(before) = kept(&calls, run, id)? else { return Ok(None) };
+            let cancelled = has(CANCEL_FIELD)? || has(&void_field(&before.call.step, before.call.generation))?;
             let mut after = before.clone();
             change(&mut after.call);
             let is_new = after != before;

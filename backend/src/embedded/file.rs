@@ -92,10 +92,10 @@ impl StateFile {
             Err(error) => return Err(failed(error)),
         };
         match found {
-            Some(tables::SCHEMA_VERSION) => match read.open_table(tables::SPEND) {
+            Some(tables::SCHEMA_VERSION) => match read.open_table(tables::SCHEDULES) {
                 Err(redb::TableError::TableDoesNotExist(_)) => {
                     let write = self.begin()?;
-                    make_ledger(&write)?;
+                    make_later(&write)?;
                     write.commit().map_err(failed)
                 }
                 opened => opened.map(drop).map_err(failed),
@@ -111,7 +111,7 @@ impl StateFile {
                 {
                     write.open_table(table).map_err(failed)?;
                 }
-                make_ledger(&write)?;
+                make_later(&write)?;
                 write.open_table(tables::INBOX_KEYS).map_err(failed)?;
                 write.open_table(tables::EPOCHS).map_err(failed)?;
                 let mut meta = write.open_table(tables::META).map_err(failed)?;
@@ -147,6 +147,10 @@ impl StateFile {
         }
         self.clock.not_before(last);
         Ok(())
+    }
+
+    pub(super) fn shards(&self) -> u16 {
+        self.sets.len() as u16
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -257,9 +261,10 @@ impl StateFile {
     }
 }
 
-/// Makes the tables of paid calls, which files of the first releases lack.
-fn make_ledger(write: &WriteTransaction) -> Result<(), StoreError> {
-    for table in [tables::CALLS, tables::SPEND] {
+/// Makes the tables that files of the first releases lack: those of paid calls and of schedules. The last one tells whether
+/// they are there.
+fn make_later(write: &WriteTransaction) -> Result<(), StoreError> {
+    for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES] {
         write.open_table(table).map_err(failed)?;
     }
     Ok(())
@@ -303,7 +308,7 @@ mod tests {
         let open = || StateFile::open(&dir, 1, Clock::manual(Timestamp(1_000))).unwrap();
         let file = open();
         let write = file.begin().unwrap();
-        for table in [tables::CALLS, tables::SPEND] {
+        for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES] {
             assert!(write.delete_table(table).unwrap());
         }
         write.commit().unwrap();
@@ -311,6 +316,7 @@ mod tests {
         let file = open();
         assert_eq!(file.calls(RunId::from_bytes([1; 16])).unwrap(), []);
         assert_eq!(file.spent(9).unwrap(), []);
+        assert_eq!(file.schedules().unwrap(), []);
         drop(file);
         std::fs::remove_dir_all(dir).unwrap();
     }

@@ -3,9 +3,9 @@
 use super::file::StateFile;
 use crate::{
     Claim, Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter,
-    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, Token,
+    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, Token,
 };
-use darkroom_proto::{RunId, Sha256, StepPath, Timestamp};
+use darkroom_proto::{RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +150,29 @@ impl Store for EmbeddedStore {
 
     async fn saved(&self, scope: Sha256, limit: usize) -> Result<Vec<SavedRecord>, StoreError> {
         self.blocking(move |file| file.saved(scope, limit)).await
+    }
+
+    async fn put_schedule(&self, schedule: &StoredSchedule) -> Result<Committed, StoreError> {
+        let schedule = schedule.clone();
+        self.blocking(move |file| file.put_schedule(&schedule)).await
+    }
+
+    async fn remove_schedule(&self, id: &ScheduleId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.blocking(move |file| file.remove_schedule(&id)).await
+    }
+
+    async fn schedule(&self, id: &ScheduleId) -> Result<Option<StoredSchedule>, StoreError> {
+        let id = id.clone();
+        self.blocking(move |file| file.schedule(&id)).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<StoredSchedule>, StoreError> {
+        self.blocking(|file| file.schedules()).await
+    }
+
+    async fn due_schedules(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Vec<ScheduleId>, StoreError> {
+        self.blocking(move |file| file.due_schedules(shard, now, limit)).await
     }
 
     async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {

@@ -26,6 +26,8 @@ pub(super) const SAVED: Bytes = TableDefinition::new("saved");
 pub(super) const CALLS: Bytes = TableDefinition::new("calls");
 /// What purses spent on which day, and what calls were booked with, told apart by the first byte of the key.
 pub(super) const SPEND: Bytes = TableDefinition::new("spend");
+/// Schedules by name.
+pub(super) const SCHEDULES: Bytes = TableDefinition::new("schedules");
 /// The last epoch of each shard.
 pub(super) const EPOCHS: TableDefinition<'static, u16, u64> = TableDefinition::new("epochs");
 /// Numbers about the file as a whole.
@@ -33,6 +35,8 @@ pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefini
 
 /// The entry of [`META`] that says which tables there are and what is in them.
 pub(super) const SCHEMA: &str = "schema";
+/// The entry of [`META`] that counts writes of schedules.
+pub(super) const SCHEDULE_WRITES: &str = "schedule-writes";
 /// The schema that this release reads and writes.
 pub(super) const SCHEMA_VERSION: u64 = 1;
 

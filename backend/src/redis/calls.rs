@@ -166,13 +166,20 @@ impl Inner {
             let charged = kept.call.charged();
             let unchanged = kept.call.clone();
             change(&mut kept.call);
+            let void = field(&void_field(&kept.call.step, kept.call.generation));
             if kept.call == unchanged {
+                if !cancelled {
+                    let mut read = ::redis::cmd("HEXISTS");
+                    read.arg(&keys[0]).arg(&void);
+                    cancelled = lane.send("whether a step was called off", &read).await?;
+                }
                 return Ok(Some(Changed { noted: Noted { call: unchanged, cancelled }, is_new: false }));
             }
             let more = i128::from(amount(kept.call.charged())) - i128::from(amount(charged));
             let after = kept.encode()?;
-            let mut write = scripts::CALL.call(&keys, before.len() + after.len() + 128);
-            write.arg(id.as_str()).arg(&before).arg(&after).arg(more.to_string()).arg(field(CANCEL_FIELD));
+            let mut write = scripts::CALL.call(&keys, before.len() + after.len() + void.len() + 128);
+            write.arg(id.as_str()).arg(&before).arg(&after).arg(more.to_string());
+            write.arg(field(CANCEL_FIELD)).arg(void);
             // Not once, where the answer may be lost: whoever tried again would find a turn taken by somebody unknown.
             let what = "whether a call is noted";
             let answer = match lane.send(what, &write).await {

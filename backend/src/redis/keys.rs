@@ -100,6 +100,16 @@ impl Keys {
         self.of_shard(shard, "posted")
     }
 
+    /// A hash: the schedules of a shard, by name.
+    pub(super) fn schedules(&self, shard: Shard) -> String {
+        self.of_shard(shard, "schedules")
+    }
+
+    /// A sorted set: when each schedule is due.
+    pub(super) fn schedule_timers(&self, shard: Shard) -> String {
+        self.of_shard(shard, "schedule-timers")
+    }
+
     /// A sorted set: the runs of a status, by age.
     pub(super) fn index(&self, status: RunStatus) -> String {
         format!("{}:index:{}", self.namespace, status.name())
@@ -226,6 +236,8 @@ mod tests {
             keys.timers(shard),
             keys.inbox(shard),
             keys.posted(shard),
+            keys.schedules(shard),
+            keys.schedule_timers(shard),
         ] {
             assert!(key.starts_with("dr:{3}:"), "{key}");
         }

@@ -47,6 +47,7 @@ scripts! {
     FORGET = "20_forget",
     PROBE = "21_probe",
     KEYS = "22_keys",
+    SCHEDULE = "23_schedule",
 }
 
 impl Source {

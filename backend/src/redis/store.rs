@@ -7,9 +7,9 @@ use super::keys::Keys;
 use super::time::Time;
 use crate::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
-    SavedRecord, Shard, Store, StoreError, StoredRun, Token,
+    SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, Token,
 };
-use darkroom_proto::{RunId, Sha256, StepPath, Timestamp};
+use darkroom_proto::{RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +182,26 @@ impl Store for RedisStore {
 
     async fn saved(&self, scope: Sha256, limit: usize) -> Result<Vec<SavedRecord>, StoreError> {
         self.inner.saved(scope, limit).await
+    }
+
+    async fn put_schedule(&self, schedule: &StoredSchedule) -> Result<Committed, StoreError> {
+        self.inner.put_schedule(schedule).await
+    }
+
+    async fn remove_schedule(&self, id: &ScheduleId) -> Result<bool, StoreError> {
+        self.inner.remove_schedule(id).await
+    }
+
+    async fn schedule(&self, id: &ScheduleId) -> Result<Option<StoredSchedule>, StoreError> {
+        self.inner.schedule(id).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<StoredSchedule>, StoreError> {
+        self.inner.schedules().await
+    }
+
+    async fn due_schedules(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Vec<ScheduleId>, StoreError> {
+        self.inner.due_schedules(shard, now, limit).await
     }
 
     async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {

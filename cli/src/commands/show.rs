@@ -75,6 +75,9 @@ fn print_run(document: &RunDocument, id: RunId) {
     let took = document.finished_at.unwrap_or(document.updated_at).since(document.created_at);
     say(&format!("{}  {}  {}", document.id, document.workflow, document.status));
     say(&format!("created {}  took {}  version {}", document.created_at, span(took), document.version.short(7)));
+    if let Some(schedule) = &document.schedule {
+        say(&format!("started by schedule {} for {}", schedule.id, schedule.at));
+    }
     let cost = &document.cost;
     let doubtful = match cost.possible_duplicates {
         0 => String::new(),

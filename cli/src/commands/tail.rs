@@ -49,6 +49,7 @@ impl Line<'_> {
         };
         let cost = match &happened.what {
             What::StepCompleted { cost, .. } if !cost.is_none() => Some(cost.spent.usd()),
+            What::StepCancelled { spent, .. } if spent.usd() > 0.0 => Some(spent.usd()),
             _ => None,
         };
         Line { seq, at: happened.at.to_string(), what: &happened.what, again_at, cost }
@@ -116,6 +117,14 @@ fn line(happened: &Happened) -> String {
         What::StepFailed { step, error, tolerated: false, .. } => (Some(step), format!("failed: {error}")),
         What::StepFailed { step, error, tolerated: true, .. } => (Some(step), format!("failed, tolerated: {error}")),
         What::StepSkipped { step, reason } => (Some(step), format!("skipped: {reason}")),
+        What::StepCancelled { step, spent } if spent.usd() > 0.0 => {
+            (Some(step), format!("called off, after ${:.4} was spent on it", spent.usd()))
+        }
+        What::StepCancelled { step, .. } => (Some(step), "called off".to_owned()),
+        What::BranchBegun { step, branch, error: Some(error) } => {
+            (Some(step), format!("{} begins: {error}", branch.name()))
+        }
+        What::BranchBegun { step, branch, error: None } => (Some(step), format!("{} begins", branch.name())),
         What::FanOutOpened { step, total } => (Some(step), format!("has {total} items")),
         What::ItemStarted { step, label } => (Some(step), format!("{label} began")),
         What::ItemEnded { step, label, status, items } => {

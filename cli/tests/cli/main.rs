@@ -5,6 +5,7 @@
 mod bad_pictures;
 mod batch;
 mod bench;
+mod branching;
 mod bucket;
 mod cancelling;
 mod errands;

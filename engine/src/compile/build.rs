@@ -3,7 +3,10 @@
 use super::{Compiler, Role};
 use crate::expr::{Expr, Template};
 use crate::node::Node;
-use crate::plan::{Argument, Body, Call, FanOut, Input, Node as PlanNode, NodeIndex, Plan, Source, Tolerate, Work};
+use crate::plan::{
+    Argument, Body, Branch, Call, Contender, FanOut, Input, Node as PlanNode, NodeIndex, Plan, Rule, Source, Tolerate,
+    Work,
+};
 use darkroom_proto::Sha256;
 
 impl Compiler<'_, '_> {
@@ -18,6 +21,7 @@ impl Compiler<'_, '_> {
             .iter()
             .map(|list| Body { nodes: list.steps.iter().copied().map(Self::index).collect() })
             .collect();
+        let branches: Vec<_> = self.lists.iter().map(|list| list.branch).collect();
         let mut before: Vec<Vec<NodeIndex>> = vec![Vec::new(); self.steps.len()];
         for (at, step) in self.steps.iter().enumerate() {
             for earlier in &step.after {
@@ -32,15 +36,35 @@ impl Compiler<'_, '_> {
             let (after, uses) = (indices(&step.after), indices(&step.uses));
             let work = match step.op {
                 None => Work::FanOut(FanOut {
+                    rule: match (&step.def.race, &step.def.repeat) {
+                        (Some(contenders), _) => Rule::Race(
+                            contenders
+                                .iter()
+                                .zip(&step.contenders)
+                                .map(|(def, body)| Contender {
+                                    body: bodies[*body].clone(),
+                                    single: def.body.is_none(),
+                                    delay: def.delay,
+                                })
+                                .collect(),
+                        ),
+                        (None, Some(repeat)) => Rule::Repeat { until: step.enough?, max: repeat.max },
+                        (None, None) => Rule::Each { enough: step.enough },
+                    },
                     for_each: step.for_each,
                     matrix: step.matrix,
-                    max_parallel: step.def.max_parallel,
+                    max_parallel: if step.def.repeat.is_some() { Some(1) } else { step.def.max_parallel },
                     tolerate: match step.def.tolerate {
                         Some(tolerate) => tolerate,
+                        None if step.def.race.is_some() => Tolerate::All,
+                        None if step.def.repeat.is_some() => Tolerate::Count(0),
                         None if step.def.continue_on_error => Tolerate::All,
                         None => Tolerate::Count(0),
                     },
-                    body: bodies.get(step.body?)?.clone(),
+                    body: match step.body {
+                        Some(body) => bodies.get(body)?.clone(),
+                        None => Body::default(),
+                    },
                     single: step.def.body.is_none(),
                     skip_if_exists: step.skip_if_exists,
                 }),
@@ -70,6 +94,12 @@ impl Compiler<'_, '_> {
                 number: step.place as u32 + 1,
                 line,
                 parent: step.parent.map(Self::index),
+                branch: branches.get(step.list).copied().flatten(),
+                branches: if step.role == Role::Inner { &[][..] } else { step.def.branches.as_slice() }
+                    .iter()
+                    .zip(&step.branches)
+                    .map(|(def, body)| Branch { kind: def.kind, body: bodies[*body].clone(), fails: def.fails })
+                    .collect(),
                 after,
                 before,
                 uses,

@@ -85,15 +85,8 @@ impl<'a> Compiler<'a, '_> {
                 }
             }
         }
-        let elements = match self.lists[list].owner {
-            None => &self.definition.steps,
-            Some(owner) => match &self.steps[owner].def.body {
-                Some(body) => body,
-                None => return HashMap::new(),
-            },
-        };
         let mut groups = Vec::new();
-        walk(elements, None, &mut 0, &mut groups);
+        walk(self.lists[list].elements, None, &mut 0, &mut groups);
         self.lists[list].steps.iter().zip(groups).filter_map(|(at, group)| Some((*at, group?))).collect()
     }
 
@@ -176,7 +169,7 @@ impl<'a> Compiler<'a, '_> {
     /// The conditions of a step and of the groups around it.
     pub(super) fn conditions(&mut self, at: usize) {
         for node in self.steps[at].conditions.clone() {
-            let view = View { step: Some(at), items: self.steps[at].parent, condition: true, event: false };
+            let view = View { condition: true, ..View::of(Some(at), self.items_of(at)) };
             if let Some((expr, _)) = self.bare(node, &view) {
                 self.steps[at].holds.push(expr);
             }
@@ -186,7 +179,7 @@ impl<'a> Compiler<'a, '_> {
     /// What a fan-out goes over.
     pub(super) fn fan_out(&mut self, at: usize) {
         let def = self.steps[at].def;
-        let view = View { step: Some(at), items: self.steps[at].parent, condition: false, event: false };
+        let view = View::of(Some(at), self.items_of(at));
         if let Some(node) = def.for_each {
             let (template, ty) = match &node.kind {
                 NodeKind::List(items) => {

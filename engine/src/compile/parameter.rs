@@ -91,7 +91,7 @@ impl<'a> Compiler<'a, '_> {
     /// Reads the parameters of a step.
     pub(super) fn parameters(&mut self, at: usize) {
         let (def, op) = (self.steps[at].def, self.steps[at].op);
-        let view = View { step: Some(at), items: self.steps[at].parent, condition: false, event: false };
+        let view = View::of(Some(at), self.items_of(at));
         for &(name, node) in &def.with {
             let Some(op) = op else {
                 self.template(node, &view);
@@ -544,7 +544,7 @@ impl<'a> Compiler<'a, '_> {
         let source = node.as_text().unwrap_or_default();
         let path = source.trim().trim_start_matches("${{").trim_end_matches("}}").trim();
         if let Some(key) = path.strip_prefix("matrix.") {
-            let axes = self.steps[at].parent.map(|parent| &self.steps[parent].axes);
+            let axes = self.items_of(at).map(|parent| &self.steps[parent].axes);
             let values =
                 axes.and_then(|axes| axes.iter().find(|(name, ..)| name == key)).map(|(.., values)| values.clone());
             return values.unwrap_or_default().into_iter().fold(true, |sound, value| {

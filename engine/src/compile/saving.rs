@@ -23,8 +23,20 @@ impl<'a> Compiler<'a, '_> {
     pub(super) fn saves(&mut self, at: usize) {
         let step = &self.steps[at];
         let op = step.op;
+        let place = step.def.save.map(|node| node.span).or_else(|| {
+            step.def.uses.as_ref().filter(|_| op.is_some_and(|op| op.name == "save")).map(|name| name.span)
+        });
+        // Of a contender that is one call, the reader said it already.
+        let is_told = step.role == Role::Inner && step.def.save.is_some();
+        if let (Some(span), Some(race), false) = (place, self.race_around(at), is_told) {
+            let id = &self.steps[race].id;
+            let help = format!("save after the race: `- uses: save` with `file: ${{{{ steps.{id}.image }}}}`");
+            let message = format!("a contender of `{id}` can't save: who wins is known only afterwards");
+            self.found.push(Diagnostic::error(code::CONFLICT, span, message).help(help));
+            return;
+        }
         if let Some(node) = step.def.save {
-            let template = self.path(at, node, step.parent);
+            let template = self.path(at, node, self.items_of(at));
             match op {
                 Some(op) if op.name == "save" => {
                     let help = "remove `save:`, or use it on the step before instead of this one";
@@ -55,14 +67,14 @@ impl<'a> Compiler<'a, '_> {
 
     /// A path to look at before an instance.
     pub(super) fn skip_path(&mut self, at: usize, node: &'a Node) -> Option<Template> {
-        let items = if self.steps[at].role == Role::FanOut { Some(at) } else { self.steps[at].parent };
+        let items = if self.steps[at].role == Role::FanOut { Some(at) } else { self.items_of(at) };
         let template = self.path(at, node, items)?;
         self.stays_inside(node, &template);
         Some(template)
     }
 
     fn path(&mut self, at: usize, node: &'a Node, items: Option<usize>) -> Option<Template> {
-        let view = View { step: Some(at), items, condition: false, event: false };
+        let view = View::of(Some(at), items);
         if let NodeKind::Text(_) = node.kind {
             let (template, ty) = self.template(node, &view)?;
             if !matches!(ty, Type::Text | Type::Word(_) | Type::Any) {
@@ -206,7 +218,7 @@ impl<'a> Compiler<'a, '_> {
         if tail(template).is_some_and(|tail| tail.ends_with('/')) {
             return;
         }
-        if let Some(owner) = self.steps[at].parent
+        if let Some(owner) = self.items_of(at)
             && !self.varies(at, template)
         {
             let owner = &self.steps[owner];

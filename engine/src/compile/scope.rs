@@ -1,5 +1,6 @@
 //! Which names an expression can use where it stands, and what they are.
 
+use super::container::caught;
 use super::{Compiler, Role};
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -19,7 +20,7 @@ pub(crate) const ALWAYS: &[&str] = &["status", "error"];
 /// Names that tell how a step went and not what it made: using them does not depend on its success.
 const TELLING: &[&str] = &["status", "error", "total", "completed", "skipped", "failed"];
 const RUN: &[&str] = &["id", "workflow", "started_at"];
-const ROOTS: &[&str] = &["inputs", "steps", "run", "item", "index", "number", "matrix"];
+const ROOTS: &[&str] = &["inputs", "steps", "run", "item", "index", "number", "matrix", "error", "previous"];
 
 /// From where an expression looks.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,17 @@ pub(super) struct View {
     pub condition: bool,
     /// Whether it is asked about an event, whose data is `data`.
     pub event: bool,
+    /// A list whose steps it sees besides: that of an iteration, for `until`.
+    pub list: Option<usize>,
+    /// Whether it sees the step that it belongs to itself: `until`, `stop-when`.
+    pub own: bool,
+}
+
+impl View {
+    /// What a value of `step` sees.
+    pub(super) fn of(step: Option<usize>, items: Option<usize>) -> View {
+        View { step, items, condition: false, event: false, list: None, own: false }
+    }
 }
 
 /// A path that was found: what it reads, its type, and how many of its segments that covers.
@@ -61,7 +73,9 @@ impl<'a> Compiler<'a, '_> {
     pub(super) fn knows(&self, view: &View, root: &str, name: &str) -> bool {
         match root {
             "inputs" => self.definition.inputs.iter().any(|def| def.input.name == name),
-            "matrix" => view.items.is_some_and(|at| self.steps[at].axes.iter().any(|(key, ..)| key == name)),
+            "matrix" => {
+                self.each_around(view.items).is_some_and(|at| self.steps[at].axes.iter().any(|(key, ..)| key == name))
+            }
             _ => self.visible(view, name).is_some(),
         }
     }
@@ -92,6 +106,8 @@ impl<'a> Compiler<'a, '_> {
                 Ok(Found { reference, ty: Type::Integer, covered: 0 })
             }
             ("data", _) if view.event => Ok(Found { reference: Reference::Data, ty: Type::Any, covered: 0 }),
+            ("error", _) if self.catches(view) => Ok(caught()),
+            ("previous", _) => self.previous(view, path),
             ("matrix", name) => self.axis(view, path, name.map(|(name, range)| (name, range.clone()))),
             _ => Err(self.unknown_root(view, path)),
         }
@@ -129,7 +145,7 @@ impl<'a> Compiler<'a, '_> {
             .collect();
         let tail = if rest.is_empty() { String::new() } else { format!(".{}", rest.join(".")) };
         let help = if name == "error" {
-            "`error` is known in `on-error` branches, which are not in this release yet; `steps.ID.error` works everywhere".into()
+            "`error` is known in `on-error` branches; `steps.ID.error` works everywhere".into()
         } else if self.knows(view, "inputs", name) {
             format!("did you mean `inputs.{name}{tail}`?")
         } else if self.knows(view, "matrix", name) {
@@ -139,7 +155,7 @@ impl<'a> Compiler<'a, '_> {
         } else if let Some(root) = suggest::nearest(name, ROOTS.iter().copied()) {
             format!("did you mean `{root}`?")
         } else {
-            let known = if view.items.is_some() { ROOTS } else { &ROOTS[..3] };
+            let known = if view.items.is_some() { &ROOTS[..7] } else { &ROOTS[..3] };
             format!("there is {}; text needs quotes: '{name}'", suggest::list(known.iter().copied()))
         };
         Lost::new(code::UNKNOWN_NAME, &path.range, format!("`{name}` is nothing that an expression knows"), help)
@@ -158,7 +174,8 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn item(&self, view: &View, path: &Path) -> Result<Found, Lost> {
-        let at = self.inside(view, path)?;
+        let inside = self.inside(view, path)?;
+        let at = self.each_around(Some(inside)).ok_or_else(|| self.no_items(inside, path))?;
         let step = &self.steps[at];
         if step.def.for_each.is_none() {
             return Err(Lost::new(
@@ -176,7 +193,8 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn axis(&self, view: &View, path: &Path, name: Option<(&str, std::ops::Range<usize>)>) -> Result<Found, Lost> {
-        let at = self.inside(view, path)?;
+        let inside = self.inside(view, path)?;
+        let at = self.each_around(Some(inside)).ok_or_else(|| self.no_items(inside, path))?;
         let axes = &self.steps[at].axes;
         if self.steps[at].def.matrix.is_none() {
             let outer = std::iter::successors(self.steps[at].parent, |outer| self.steps[*outer].parent)
@@ -226,6 +244,9 @@ impl<'a> Compiler<'a, '_> {
 
     /// The step called `id` that `view` sees, and the step of the same list that looks.
     fn visible(&self, view: &View, id: &str) -> Option<(usize, Option<usize>)> {
+        if let Some(&found) = view.list.and_then(|list| self.lists[list].ids.get(id)) {
+            return Some((found, None));
+        }
         let mut viewer = view.step;
         loop {
             let list = viewer.map_or(0, |at| self.steps[at].list);
@@ -267,7 +288,9 @@ impl<'a> Compiler<'a, '_> {
         span: Span,
     ) -> Result<Found, Lost> {
         let Some((target, viewer)) = self.visible(view, id) else { return Err(self.unknown_step(view, id, range)) };
-        if viewer == Some(target) {
+        let through = viewer.and_then(|viewer| self.branch_towards(view, viewer));
+        let is_own = viewer == Some(target) && (view.own || through.is_some());
+        if viewer == Some(target) && !is_own {
             let message = match self.steps[target].role {
                 Role::FanOut if view.step != Some(target) || view.items == Some(target) => {
                     format!("a step of `{id}` refers to `{id}`, which ends after it")
@@ -293,12 +316,12 @@ impl<'a> Compiler<'a, '_> {
         let step = &self.steps[target];
         let ty = if step.broken { Type::Any } else { self.output_type(target, id, output, range)? };
         let name = output.map_or_else(String::new, |(name, _)| name.to_owned());
-        if let Some(viewer) = viewer {
+        if let Some(viewer) = viewer.filter(|_| !is_own) {
             if self.steps[target].place > self.steps[viewer].place {
                 self.forward.push((viewer, target, span));
             } else {
                 self.steps[viewer].after.insert(target);
-                if !view.condition && !TELLING.contains(&name.as_str()) {
+                if !view.condition && through.is_none() && !TELLING.contains(&name.as_str()) {
                     self.steps[viewer].uses.insert(target);
                 }
             }
@@ -309,7 +332,10 @@ impl<'a> Compiler<'a, '_> {
 
     fn unknown_step(&self, view: &View, id: &str, range: &std::ops::Range<usize>) -> Lost {
         let inside = self.steps.iter().find(|step| step.id == id && step.role != Role::Inner);
-        if let Some(owner) = inside.and_then(|step| step.parent) {
+        if let Some((step, owner)) = inside.and_then(|step| Some((step, step.parent?))) {
+            if let Some(lost) = self.inside_other(step, owner, id, range) {
+                return lost;
+            }
             let owner = &self.steps[owner].id;
             return Lost {
                 label: format!("it runs once for each item of `{owner}`"),
@@ -334,16 +360,23 @@ impl<'a> Compiler<'a, '_> {
         range: &std::ops::Range<usize>,
     ) -> Result<Type, Lost> {
         let step = &self.steps[target];
-        let names: Vec<&str> = match step.op {
-            Some(op) => op.outputs.iter().map(|output| output.name).collect(),
-            None => GATHERED.to_vec(),
+        let shared = self.shared_outputs(target);
+        let names: Vec<&str> = match (step.op, &shared) {
+            (Some(op), _) => op.outputs.iter().map(|output| output.name).collect(),
+            (None, Some(shared)) => shared.iter().map(|(name, _)| name.as_str()).collect(),
+            (None, None) => GATHERED.to_vec(),
         };
-        let giver = step.op.map_or("a fan-out", |op| op.name);
+        let giver = match &shared {
+            Some(_) if step.def.race.is_some() => "the race",
+            Some(_) => "the loop",
+            None => step.op.map_or("a fan-out", |op| op.name),
+        };
         let gives = || format!("{giver} gives: {}", if names.is_empty() { "nothing".into() } else { names.join(", ") });
         let Some((name, place)) = output else {
             let suggestion = match step.op {
                 Some(op) if !op.primary.is_empty() => format!("did you mean `steps.{id}.{}`?", op.primary),
                 Some(_) => "name one of its outputs".into(),
+                None if shared.is_some() => "name one of its outputs".into(),
                 None => format!("did you mean `steps.{id}.ok`? it lists the instances that succeeded"),
             };
             let error =
@@ -359,9 +392,15 @@ impl<'a> Compiler<'a, '_> {
         }
         let ty = match step.op {
             Some(op) => op.output(name).map(|output| Type::of_output(output.ty, self.file_kind(target))),
-            None => self.gathered(target, name),
+            None => match &shared {
+                Some(shared) => shared.iter().find(|(field, _)| field == name).map(|(_, ty)| ty.clone()),
+                None => self.gathered(target, name),
+            },
         };
         ty.ok_or_else(|| {
+            if let Some(lost) = self.not_shared(target, id, name, place) {
+                return lost;
+            }
             let mut help = suggest::advice(name, names.iter().copied().chain(ALWAYS.iter().copied()), "");
             if name == "box" && names.contains(&"boxes") {
                 help = format!("did you mean `steps.{id}.boxes[0]`?");
@@ -371,7 +410,7 @@ impl<'a> Compiler<'a, '_> {
                 help = format!("`{id}` runs once and is no fan-out: {}", gives());
             } else if let Some(nearest) = suggest::nearest(name, names.iter().copied()) {
                 help = format!("did you mean `steps.{id}.{nearest}`?");
-            } else if step.op.is_none() && ["image", "video", "audio"].contains(&name) {
+            } else if step.op.is_none() && shared.is_none() && ["image", "video", "audio"].contains(&name) {
                 help = format!("did you mean `steps.{id}.{name}s`? a fan-out makes a list");
             }
             let error = Lost::new(code::UNKNOWN_OUTPUT, place, format!("step `{id}` has no output `{name}`"), help);
@@ -415,6 +454,7 @@ impl<'a> Compiler<'a, '_> {
                     .filter(|output| output.name != "status")
                     .map(|output| (output.name.to_owned(), Type::of_output(output.ty, self.file_kind(last)))),
             ),
+            None if self.shared_outputs(last).is_some() => fields.extend(self.shared_outputs(last).unwrap_or_default()),
             None => {
                 fields.extend(GATHERED.iter().filter_map(|name| Some(((*name).to_owned(), self.gathered(last, name)?))))
             }

@@ -76,7 +76,7 @@ impl Compiler<'_, '_> {
             self.nothing_flows(at, param, kind);
             return;
         };
-        let has_items = self.steps[parent].def.for_each.is_some();
+        let has_items = self.lists[self.steps[at].list].branch.is_none() && self.steps[parent].def.for_each.is_some();
         if first && has_items && self.steps[parent].broken {
             self.steps[at].broken = true;
         } else if first && has_items && holds(&self.steps[parent].item, kind) {
@@ -222,8 +222,12 @@ impl Compiler<'_, '_> {
         let step = &self.steps[at];
         let suggestion = self.suggestion(at, kind);
         let (label, help) = match step.parent.map(|parent| &self.steps[parent]) {
-            Some(parent) if parent.def.for_each.is_none() => (
-                format!("`{}` has no items, and nothing else flows into it", parent.id),
+            Some(parent) if parent.def.for_each.is_none() || self.lists[step.list].branch.is_some() => (
+                match self.lists[step.list].branch {
+                    Some(branch) => format!("nothing flows into the `{}` of `{}`", branch.name(), parent.id),
+                    None if parent.def.race.is_some() => format!("nothing flows into the race `{}`", parent.id),
+                    None => format!("`{}` has no items, and nothing else flows into it", parent.id),
+                },
                 suggestion.unwrap_or_else(|| "a `.image` of a step before the fan-out".to_owned()),
             ),
             Some(parent) if step.ancestors.is_empty() => {

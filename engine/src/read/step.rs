@@ -1,11 +1,12 @@
 //! Lists of steps, `parallel:` groups and steps.
 
 use super::Reader;
+use super::container::StepPlace;
 use crate::code;
 use crate::definition::{Element, Group, StepDef};
 use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Name, Node, NodeKind};
-use crate::plan::RetryPolicy;
+use crate::plan::{BranchKind, RetryPolicy};
 use crate::source::Span;
 use darkroom_proto::op;
 
@@ -28,23 +29,17 @@ pub(crate) const STEP_KEYS: &[&str] = &[
     "save",
     "skip-if-exists",
     "cache",
-];
-pub(crate) const GROUP_KEYS: &[&str] = &["parallel", "title", "needs", "if", "continue-on-error"];
-/// Keys of steps that the language has and this release does not.
-pub(crate) const LATER_KEYS: &[&str] = &[
     "race",
     "repeat",
-    "until",
     "stop-when",
-    "delay",
-    "save-dir",
-    "then",
     "on-error",
     "on-timeout",
     "on-reject",
     "on-cancel",
-    "on-unknown",
 ];
+pub(crate) const GROUP_KEYS: &[&str] = &["parallel", "title", "needs", "if", "continue-on-error"];
+/// Keys of steps that the language has and this release does not.
+pub(crate) const LATER_KEYS: &[&str] = &["save-dir", "on-unknown"];
 pub(crate) const CACHE_WORDS: &[&str] = &["auto", "off", "refresh"];
 const SYNONYMS: &[(&str, &str)] = &[
     ("name", "title"),
@@ -96,7 +91,7 @@ impl Reader<'_> {
         items.iter().filter_map(|item| self.element(item)).collect()
     }
 
-    fn element<'a>(&mut self, item: &'a Node) -> Option<Element<'a>> {
+    pub(super) fn element<'a>(&mut self, item: &'a Node) -> Option<Element<'a>> {
         let NodeKind::Map(entries) = &item.kind else {
             let help = match item.as_text() {
                 Some(text) if op::find(text).is_some() => format!("write `- uses: {text}`"),
@@ -110,7 +105,7 @@ impl Reader<'_> {
         if has("parallel") && !has("uses") {
             return Some(Element::Parallel(self.group(entries)));
         }
-        Some(Element::Step(Box::new(self.step(item.span, entries))))
+        Some(Element::Step(Box::new(self.step(item.span, entries, StepPlace::List))))
     }
 
     fn group<'a>(&mut self, entries: &'a [Entry]) -> Group<'a> {
@@ -140,7 +135,7 @@ impl Reader<'_> {
         group
     }
 
-    fn step<'a>(&mut self, span: Span, entries: &'a [Entry]) -> StepDef<'a> {
+    pub(super) fn step<'a>(&mut self, span: Span, entries: &'a [Entry], place: StepPlace) -> StepDef<'a> {
         let mut step = StepDef {
             span: entries.first().map_or(span, |entry| entry.key.span),
             id: None,
@@ -157,6 +152,11 @@ impl Reader<'_> {
             retry: RetryPolicy::default(),
             timeout: None,
             save: None,
+            race: None,
+            repeat: None,
+            stop_when: None,
+            delay: darkroom_proto::Duration(0),
+            branches: Vec::new(),
             skip_if_exists: Vec::new(),
             broken: false,
         };
@@ -167,6 +167,10 @@ impl Reader<'_> {
                     Some(text) => {
                         let name = Name { text: text.to_owned(), span: value.span };
                         // A bad id is still what other steps call it by.
+                        if BranchKind::from_name(text).is_some() {
+                            let help = "choose another id: branches of steps have these names in paths";
+                            self.error(code::BAD_ID, name.span, format!("`{text}` is no id"), "", help);
+                        }
                         self.id(&name, "a step");
                         step.id = Some(name);
                     }
@@ -202,6 +206,30 @@ impl Reader<'_> {
                     }
                 }
                 "cache" => self.cache(key, value),
+                "race" => step.race = Some(self.race(key, value)),
+                "repeat" => step.repeat = self.repeat(key, value),
+                "stop-when" => step.stop_when = Some(value),
+                "delay" if place == StepPlace::Contender => {
+                    step.delay = self.duration(key, value).unwrap_or(darkroom_proto::Duration(0));
+                }
+                "delay" => {
+                    let help = "put it on a contender of a `race`";
+                    self.error(code::CONFLICT, key.span, "only a contender of a `race` has a `delay`", "", help);
+                }
+                "until" => {
+                    let help = "write `repeat: { until: …, max: 5 }`";
+                    self.error(code::UNKNOWN_KEY, key.span, "`until` stands under `repeat`", "", help);
+                }
+                "then" => {
+                    let help = "it is an item of its own, the last one of a branch: `- then: fail`";
+                    self.error(code::CONFLICT, key.span, "`then` belongs to the end of a branch", "", help);
+                    step.broken = true;
+                }
+                branch if BranchKind::from_name(branch).is_some() => {
+                    if let Some(kind) = BranchKind::from_name(branch) {
+                        step.branches.extend(self.branch(kind, key, value));
+                    }
+                }
                 "parallel" => {
                     let help = "write `parallel:` as an item of its own, with the steps as its list";
                     self.error(code::CONFLICT, key.span, "`uses` and `parallel` exclude each other", "", help);
@@ -216,12 +244,13 @@ impl Reader<'_> {
                 _ => self.unknown_step_key(key, entries),
             }
         }
-        self.shape(&mut step, entries, body_key);
+        self.shape(&mut step, entries, body_key, place);
+        self.container_shape(&mut step, entries, place);
         step
     }
 
     /// Which keys a step needs, and which go together.
-    fn shape(&mut self, step: &mut StepDef<'_>, entries: &[Entry], body_key: Option<&Name>) {
+    fn shape(&mut self, step: &mut StepDef<'_>, entries: &[Entry], body_key: Option<&Name>, place: StepPlace) {
         let key = |name: &str| entries.iter().find(|entry| entry.key.text == name).map(|entry| &entry.key);
         match (&step.uses, body_key) {
             (Some(_), Some(body)) => {
@@ -229,6 +258,7 @@ impl Reader<'_> {
                 self.error(code::CONFLICT, body.span, "`uses` and `steps` exclude each other", "", help);
                 step.body = None;
             }
+            (_, None) if step.race.is_some() => {}
             (None, None) if !step.broken => {
                 let help = "add `uses:` with the op to run, such as `uses: image.resize`";
                 let what = if step.is_fan_out() {
@@ -239,7 +269,8 @@ impl Reader<'_> {
                 self.error(code::MISSING_KEY, step.span, what, "", help);
                 step.broken = true;
             }
-            (None, Some(body)) if !step.is_fan_out() => {
+            (None, Some(_)) if place == StepPlace::Contender => {}
+            (None, Some(body)) if !step.is_container() => {
                 let help = "add `for-each:` or `matrix:` to repeat them, or move them into the list around this step";
                 self.error(code::CONFLICT, body.span, "`steps` inside a step needs `for-each` or `matrix`", "", help);
                 step.broken = true;
@@ -247,21 +278,21 @@ impl Reader<'_> {
             _ => {}
         }
         if !step.is_fan_out() {
-            for name in ["max-parallel", "tolerate"] {
+            for name in ["max-parallel", "tolerate", "stop-when"] {
                 if let Some(key) = key(name) {
                     let help = "add `for-each:` or `matrix:`, or remove it";
                     self.error(code::CONFLICT, key.span, format!("`{name}` needs `for-each` or `matrix`"), "", help);
                 }
             }
         }
-        if step.is_fan_out() && body_key.is_some() && step.uses.is_none() {
+        if step.is_container() && body_key.is_some() && step.uses.is_none() {
             for name in ["with", "retry", "timeout", "save", "cache"] {
                 if let Some(key) = key(name) {
                     let help = "write it on the step of the body that it is meant for";
                     self.error(
                         code::CONFLICT,
                         key.span,
-                        format!("a fan-out with `steps` has no `{name}` itself"),
+                        format!("a step with `steps` has no `{name}` itself"),
                         "",
                         help,
                     );

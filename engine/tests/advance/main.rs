@@ -6,6 +6,7 @@
     reason = "what a test does not expect ends it, and times are printed"
 )]
 
+mod branch;
 mod failure;
 mod fanout;
 mod held;
@@ -15,7 +16,9 @@ mod parking;
 mod pause;
 mod preview;
 mod property;
+mod race;
 mod recovery;
+mod repeat;
 mod resume;
 mod reuse;
 mod scale;

@@ -289,3 +289,58 @@ fn a_paused_run_stays_paused_from_every_cut_and_goes_on_as_if_nothing_had_been()
         assert_eq!(cut.statuses(), undisturbed.statuses(), "cut at {commits}");
     }
 }
+
+const CONTAINERS: &str = "steps:
+  - id: hero
+    race:
+      - {uses: image.generate, with: {prompt: a}}
+      - {uses: image.generate, delay: 1h, with: {prompt: b}}
+      - steps:
+          - {id: p, uses: image.generate, with: {prompt: c}}
+          - {id: q, uses: image.grayscale, with: {image: '${{ steps.p.image }}'}}
+    on-error: [{id: e, uses: noop}, {id: f, uses: noop, with: {data: '${{ error.message }}'}}]
+    on-cancel: [{id: undo, uses: noop}]
+  - id: loop
+    repeat: {until: steps.loop.data >= 3, max: 4}
+    uses: noop
+    with: {data: '${{ number }}'}
+  - id: shots
+    for-each: range(12)
+    max-parallel: 3
+    stop-when: steps.shots.completed >= 4
+    uses: noop
+    on-cancel: [{id: undo, uses: noop}]
+  - {id: last, uses: noop, with: {data: ['${{ steps.hero.status }}', '${{ steps.loop.count }}']}}
+";
+
+#[test]
+fn races_branches_and_loops_recover_from_every_cut() {
+    every_cut("containers", World::new(CONTAINERS));
+    let world = World::new(CONTAINERS).fault("hero[1]", 99, ErrorClass::InvalidInput);
+    every_cut("containers with a failed contender", world);
+    let mut world = World::new(CONTAINERS);
+    for path in ["hero[1]", "hero[2]", "hero[3]/q"] {
+        world = world.fault(path, 99, ErrorClass::InvalidInput);
+    }
+    every_cut("containers with a caught failure", world);
+}
+
+#[test]
+fn a_compensation_goes_on_from_every_cut() {
+    let mut world = World::new(CONTAINERS);
+    world.start();
+    while world.status("shots") != "completed" {
+        world.step();
+    }
+    let before = world.log.len();
+    world.apply(Event::Cancel { reason: "test".into() });
+    world.play();
+    assert_eq!(world.status("hero/on-cancel/undo"), "completed");
+    for commits in before + 1..=world.log.len() {
+        let mut cut = world.cut(commits);
+        cut.queue_lost();
+        cut.play();
+        assert_eq!(cut.run_status(), world.run_status());
+        assert_eq!(cut.statuses(), world.statuses(), "cut at {commits}");
+    }
+}

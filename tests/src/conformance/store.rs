@@ -6,12 +6,14 @@ mod commits;
 mod fleet;
 mod ownership;
 mod reads;
+mod schedules;
 mod sets;
 
 pub use commits::*;
 pub use fleet::*;
 pub use ownership::*;
 pub use reads::*;
+pub use schedules::*;
 pub use sets::*;
 
 use crate::poll::until;
@@ -106,6 +108,9 @@ macro_rules! store_conformance {
                 runs_are_listed_newest_first
                 lists_are_filtered
                 saved_files_are_found_by_scope
+                a_schedule_is_written_only_by_who_has_read_its_last_version
+                a_removed_schedule_does_not_come_back
+                due_schedules_are_found_by_their_shard
                 a_new_run_may_be_due
                 who_announces_itself_is_a_member_until_its_time_ends
                 who_announces_itself_again_stays

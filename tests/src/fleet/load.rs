@@ -80,6 +80,7 @@ impl Workflow {
             estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
+            schedule: None,
         };
         let (high, low) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
         let mut random = [0u8; 10];

@@ -357,6 +357,30 @@ async fn a_cancel_reaches_the_provider() {
     fleet.remove().await;
 }
 
+/// The job of a race's loser is cancelled at the provider; the race and what follows it do not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loser_of_a_race_is_cancelled_at_the_provider() {
+    let world = World::begin(Options { video: darkroom_proto::Duration::from_secs(120), ..quick() }).await;
+    let fleet = Fleet::shared();
+    let (coordinator, worker) = (coordinator(&fleet), worker(&fleet, &world, &[]));
+    coordinator.ready().await;
+    worker.ready().await;
+    let workflow = Workflow::new(
+        "race",
+        "workflow: race\nsteps:\n  - id: film\n    race:\n      - { uses: video.generate, with: { model: replicate/minimax/video-01, prompt: a film } }\n      - { delay: 5s, uses: noop }\n  - { id: next, uses: noop }\n",
+    );
+    let run = fleet.submit(&workflow, Map::new()).await;
+    let ended = fleet.ended(run, Duration::from_secs(60)).await;
+    assert_eq!(ended.run.head.status, RunStatus::Completed, "{:?}", ended.run.head.failure);
+    let loser = ended.run.steps.get(&"film[1]".parse().unwrap()).unwrap();
+    assert_eq!(loser.state, darkroom_engine::State::Cancelled);
+    let calls = fleet.store.calls(run).await.unwrap();
+    // Its job would have taken two minutes.
+    assert!(calls.len() == 1 && calls.iter().all(|call| !call.state.is_open()), "{calls:?}");
+    drop((coordinator, worker));
+    fleet.remove().await;
+}
+
 /// When the quota of every route is used up the runs are parked, and go on by themselves when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_are_parked_without_quota_and_go_on_when_it_is_back() {

@@ -23,7 +23,8 @@ pub(super) fn compiled(name: &str, text: &str) -> Result<WorkflowFile, Failure> 
         file: source.name().to_owned(),
         source: source.text().to_owned(),
     };
-    Ok(WorkflowFile { plan: Arc::new(compiled.plan), definition, enabled: true, folder: PathBuf::new() })
+    let (plan, folder) = (Arc::new(compiled.plan), PathBuf::new());
+    Ok(WorkflowFile { plan, definition, enabled: true, schedules: Vec::new(), folder })
 }
 
 /// No-op steps that pass 200 bytes on, one after the other.
@@ -79,6 +80,7 @@ pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
         estimated: Money::ZERO,
         existing: BTreeSet::new(),
         saved: BTreeMap::new(),
+        schedule: None,
     }
 }
 
