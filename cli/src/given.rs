@@ -82,7 +82,7 @@ pub(crate) async fn take_in_given(
     check_names(plan, given)?;
     let named = |input: &&Input| given.iter().any(|given| given.name == input.name);
     let inputs: Vec<Input> = plan.inputs.iter().filter(named).cloned().collect();
-    read_inputs(&inputs, given, Path::new(""), &Taker { store: Some(store), links }).await
+    read_inputs(&inputs, given, &Map::new(), Path::new(""), &Taker { store: Some(store), links }).await
 }
 
 /// As `take_in`, but nothing is kept: enough to see what would run.
@@ -131,10 +131,16 @@ async fn read_all(
     taker: &Taker<'_>,
 ) -> Result<Map, Failure> {
     check_names(plan, given)?;
-    read_inputs(&plan.inputs, given, folder, taker).await
+    read_inputs(&plan.inputs, given, defaults, folder, taker).await
 }
 
-async fn read_inputs(wanted: &[Input], given: &[Assignment], folder: &Path, taker: &Taker<'_>) -> Result<Map, Failure> {
+async fn read_inputs(
+    wanted: &[Input],
+    given: &[Assignment],
+    defaults: &Map,
+    folder: &Path,
+    taker: &Taker<'_>,
+) -> Result<Map, Failure> {
     let mut inputs = Map::new();
     for input in wanted {
         let values: Vec<&str> =
