@@ -43,6 +43,7 @@ mod inputs;
 mod kit;
 mod mock;
 mod read;
+mod schema;
 mod stage;
 mod trial;
 
@@ -52,4 +53,5 @@ pub use darkroom_proto::{ErrorClass, RunStatus, StepStatus};
 pub use error::{Refused, TestkitError};
 pub use kit::Testkit;
 pub use mock::Mock;
+pub use schema::schema;
 pub use trial::{Request, Trial};

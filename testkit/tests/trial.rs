@@ -30,7 +30,8 @@ fn a_mock_fails_as_often_as_it_says_and_retries_wait_in_virtual_time() {
         .unwrap();
     assert_eq!(trial.finish(), RunStatus::Completed, "{:#?}", trial.timeline());
     assert_eq!(trial.attempts("hero"), 3);
-    assert_eq!(trial.elapsed(), Duration::from_secs(3));
+    // Who is asked to slow down, waits longer than a second or two.
+    assert!((60..600).contains(&trial.elapsed().as_secs()), "{:?}", trial.elapsed());
     assert_eq!(trial.output("hero", "image")["width"], 64);
     assert!((trial.cost() - 0.06).abs() < 1e-9, "{}", trial.cost());
 }
@@ -121,4 +122,31 @@ fn a_mock_of_one_item_counts_more_than_that_of_all() {
     assert_eq!(trial.finish(), RunStatus::Completed);
     assert_eq!(trial.step_status("each[2]"), StepStatus::Failed);
     assert_eq!((trial.output("each[1]", "data"), trial.output("each[3]", "data")), (json!("all"), json!("all")));
+}
+
+#[test]
+fn the_second_of_a_race_begins_only_if_the_first_is_slow() {
+    let steps = "steps:\n  - id: hero\n    race:\n      - {uses: image.generate, with: {prompt: a}}\n      - delay: 30s\n        \
+                 uses: image.generate\n        with: {prompt: b}\n";
+    let raced = |time: u64| {
+        let slow = Mock::image(8, 8).takes(Duration::from_secs(time));
+        let mut trial = kit(steps).mock("hero[1]", slow).mock("hero[2]", Mock::image(16, 16)).start().unwrap();
+        assert_eq!(trial.finish(), RunStatus::Completed, "{:#?}", trial.timeline());
+        (trial.output("hero", "winner"), trial.elapsed().as_secs(), trial.attempts("hero[2]"))
+    };
+    assert_eq!(raced(20), (json!(1), 20, 0));
+    assert_eq!(raced(60), (json!(2), 30, 1));
+}
+
+#[test]
+fn what_was_done_is_undone_when_a_run_is_cancelled_while_it_waits() {
+    let step = |id: &str| format!("  - id: {id}\n    uses: noop\n    on-cancel:\n      - {{id: undo, uses: noop}}\n");
+    let steps = format!("steps:\n{}{}  - id: ever\n    uses: sleep\n    with: {{for: 300d}}\n", step("a"), step("b"));
+    let mut trial = kit(&steps).start().unwrap();
+    trial.wait_for_step("ever").unwrap().cancel("enough").unwrap();
+    assert_eq!(trial.finish(), RunStatus::Cancelled, "{:#?}", trial.timeline());
+    let order = trial.order();
+    let began = |step: &str| order.iter().position(|path| path == step);
+    assert!(began("b/on-cancel/undo").is_some() && began("b/on-cancel/undo") < began("a/on-cancel/undo"), "{order:?}");
+    assert!(trial.elapsed() < DAY);
 }

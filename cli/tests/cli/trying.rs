@@ -67,10 +67,20 @@ fn a_test_that_fails_says_what_was_expected_what_came_and_what_happened() {
     let folder = Folder::new();
     folder.write("greeting.yaml", WORKFLOW);
     folder.write("a.test.yaml", TESTS.replace("width: 32", "width: 33"));
-    folder.write("b.test.yaml", TESTS.replace("approve: review,", "reject: review,").replace("{by: ada}}}", "{decision: rejected}}}"));
+    folder.write(
+        "b.test.yaml",
+        TESTS.replace("approve: review,", "reject: review,").replace("{by: ada}}}", "{decision: rejected}}}"),
+    );
     let ended = folder.run(&["test", "a.test.yaml", "b.test.yaml"]).expect(1);
     ended
-        .prints(&["FAILED  a.test.yaml", "outputs.small.width", "expected  33", "found     32", "+0s run_started", "ok      b.test"])
+        .prints(&[
+            "FAILED  a.test.yaml",
+            "outputs.small.width",
+            "expected  33",
+            "found     32",
+            "+0s run_started",
+            "ok      b.test",
+        ])
         .says(&["1 passed, 1 failed"]);
     let shown = folder.run(&["test", ".", "--filter", "a.test", "-o", "json"]).expect(1).json();
     assert_eq!((&shown["passed"], &shown["failed"]), (&0.into(), &1.into()));
