@@ -11,7 +11,7 @@ use darkroom_engine::{
 use darkroom_proto::op;
 use darkroom_proto::{
     Duration, ErrorClass, Map, Money, Outcome, Report, RunDocument, RunId, RunStatus, StepCost, StepDocument,
-    StepError, StepMessage, StepPath, StepStatus, Succeeded, Timestamp,
+    StepError, StepMessage, StepPath, StepStatus, Succeeded, Timestamp, Waiting,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -40,6 +40,8 @@ pub struct Trial {
     /// How many attempts each step had.
     tried: BTreeMap<StepPath, u32>,
     spent: BTreeMap<(StepPath, u32), Money>,
+    /// Steps, with their generation, that nobody pays for any more.
+    voided: BTreeSet<(StepPath, u32)>,
     happened: Vec<Happened>,
     requests: Vec<Request>,
     turns: u32,
@@ -93,6 +95,7 @@ impl Trial {
             sent: 0,
             tried: BTreeMap::new(),
             spent: BTreeMap::new(),
+            voided: BTreeSet::new(),
             happened: Vec::new(),
             requests: Vec::new(),
             turns: 0,
@@ -262,6 +265,7 @@ impl Trial {
         while let Some(event) = next.take() {
             let change = advance(&self.plan, &mut self.run, event, self.now);
             self.happened.extend(change.events.iter().cloned());
+            self.voided.extend(change.voided.iter().cloned());
             for effect in &change.effects {
                 self.perform(effect);
             }
@@ -334,7 +338,8 @@ impl Trial {
         let is_current = self.run.step(&message.path).is_some_and(|step| {
             step.generation == message.generation && step.attempt == message.attempt && !step.state.ended()
         });
-        if !is_current {
+        let is_paid = op::find(&message.op).is_some_and(|op| op.calls_a_provider());
+        if !is_current || self.is_called_off(message, is_paid) {
             return;
         }
         if op::find(&message.op).is_some_and(|op| op.pool == "system") {
@@ -360,15 +365,52 @@ impl Trial {
         };
         let spent = self.spent.entry((message.path.clone(), message.generation)).or_insert(Money::ZERO);
         *spent = [*spent, costs].into_iter().sum();
-        let report = Report {
+        let cost = StepCost { spent: *spent, possible_duplicates: 0 };
+        let report = |outcome| Report {
             run: message.run,
             path: message.path.clone(),
             generation: message.generation,
             attempt: message.attempt,
-            outcome: done.map_or_else(Outcome::Failed, Outcome::Succeeded),
-            cost: StepCost { spent: *spent, possible_duplicates: 0 },
+            outcome,
+            cost,
         };
-        self.send(self.now.after(takes), Coming::Report(report));
+        let until = self.now.after(takes);
+        let ended = report(done.map_or_else(Outcome::Failed, Outcome::Succeeded));
+        // What a provider takes its time for is with no worker meanwhile, and can be called off.
+        if takes.0 > 0 && is_paid {
+            let waiting = Waiting { reason: "its mock".to_owned(), submitted: true, until };
+            self.apply(Event::Report(Report { cost: StepCost::default(), ..report(Outcome::Waiting(waiting)) }));
+        }
+        self.send(until, Coming::Report(ended));
+    }
+
+    /// Whether the message is one more about an attempt that is under way, or about one that nobody wants any more: that
+    /// one is called off, as a worker would at the provider.
+    fn is_called_off(&mut self, message: &StepMessage, is_paid: bool) -> bool {
+        let is_of = |report: &Report| {
+            (&report.path, report.generation, report.attempt) == (&message.path, message.generation, message.attempt)
+        };
+        let under_way = self.coming.iter().find_map(|(at, coming)| match coming {
+            Coming::Report(report) if is_of(report) => Some((*at, report.clone())),
+            _ => None,
+        });
+        let is_void = is_paid && self.voided.contains(&(message.path.clone(), message.generation));
+        let called_off = || Outcome::Failed(StepError::new(ErrorClass::Cancelled, "it was called off"));
+        match (under_way, is_void) {
+            (Some((at, report)), true) => {
+                self.coming.remove(&at);
+                let report = Report { outcome: called_off(), cost: StepCost::default(), ..report };
+                self.send(self.now, Coming::Report(report));
+                true
+            }
+            (None, true) => {
+                let StepMessage { run, path, generation, attempt, .. } = message.clone();
+                let (outcome, cost) = (called_off(), StepCost::default());
+                self.send(self.now, Coming::Report(Report { run, path, generation, attempt, outcome, cost }));
+                true
+            }
+            (under_way, false) => under_way.is_some(),
+        }
     }
 
     /// The mock of a step: the exact one, or else the first whose pattern means it.
