@@ -24,6 +24,7 @@ pub(crate) mod simulator;
 pub(crate) mod submit;
 pub(crate) mod tail;
 pub(crate) mod terminate;
+pub(crate) mod test;
 pub(crate) mod validate;
 pub(crate) mod version;
 pub(crate) mod worker;

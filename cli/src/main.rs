@@ -37,8 +37,8 @@ mod workflow_file;
 use clap::{Parser, Subcommand};
 use commands::{
     approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, pause, plan,
-    providers, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, validate, version,
-    worker, workflows,
+    providers, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
+    version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -64,6 +64,7 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Plan(plan::Args),
+    Test(test::Args),
     List(list::Args),
     Show(show::Args),
     Tail(tail::Args),
@@ -120,6 +121,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
     match cli.command {
         // These need neither state nor threads, and answer at once.
+        Command::Test(args) => return test::run(&args, format),
         Command::Config(args) => return config_show::run(args, format),
         Command::Explain(args) => return explain::run(args),
         Command::Version(args) => return version::run(args, format),
@@ -157,7 +159,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Bench(args) => bench::run(args, format).await,
             Command::Workflows(args) => workflows::run(args, format).await,
             Command::Validate(args) => validate::run(args, format).await,
-            Command::Config(_) | Command::Explain(_) | Command::Version(_) | Command::Docs(_) => Ok(ExitCode::SUCCESS),
+            Command::Test(_) | Command::Config(_) | Command::Explain(_) | Command::Version(_) | Command::Docs(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     });
     // A step that is still on its thread must not keep the command from ending: its outcome is not waited for any more.

@@ -18,7 +18,7 @@ pub fn find(code: &str) -> Option<&'static Code> {
 
 macro_rules! codes {
     ($($name:ident $code:literal $title:literal $explanation:literal)*) => {
-        $(pub(crate) const $name: &str = $code;)*
+        $(#[doc = $title] pub const $name: &str = $code;)*
 
         /// Every code, in order.
         pub const CODES: &[Code] = &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
@@ -160,6 +160,9 @@ codes! {
 
     UNUSED "DR052" "never used"
     "An input that no expression reads and that flows into no step. Perhaps an expression misses its braces or names another input."
+
+    BAD_TEST "DR070" "a test that does not fit its workflow"
+    "A file of tests names a workflow, and its tests name steps, inputs and outputs of that workflow: a mock of a step that is not there would never be used. Paths of steps are written as `darkroom show` writes them, such as `branded[3]/resize`; in mocks `branded[*]/resize` means the step in every item."
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error with one of the codes of [`crate::code`].
-    pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
         let nowhere = Position { line: 0, column: 0 };
         Diagnostic {
             severity: Severity::Error,
@@ -62,12 +62,14 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
     }
 
-    pub(crate) fn label(mut self, label: impl Into<String>) -> Diagnostic {
+    /// The same with this under the marked text.
+    pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
         self.label = label.into();
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Diagnostic {
+    /// The same with what to do about it.
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = help.into();
         self
     }
@@ -90,25 +92,28 @@ const DIAGNOSTICS_MAX: usize = 100;
 
 /// What was found so far in one file.
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
+pub struct Findings {
     found: Vec<Diagnostic>,
 }
 
 impl Findings {
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
         self.found.push(diagnostic);
     }
 
-    pub(crate) fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+    /// Adds several.
+    pub fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         self.found.extend(diagnostics);
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
+    /// Whether there is an error among them.
+    pub fn has_errors(&self) -> bool {
         self.found.iter().any(Diagnostic::is_error)
     }
 
     /// Everything found, in the order of the file, each mistake once.
-    pub(crate) fn finish(mut self, source: &Source) -> Vec<Diagnostic> {
+    pub fn finish(mut self, source: &Source) -> Vec<Diagnostic> {
         self.found.sort_by_key(|found| (found.span.start, found.severity, found.span.end));
         self.found.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
         // Past a hundred nobody reads on, and one file could cause tens of thousands.

@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// What it is.
     pub kind: NodeKind,
     /// Where it stands. An alias stands where it is written, not where its anchor is.
@@ -14,32 +14,42 @@ pub(crate) struct Node {
 
 /// What a [`Node`] is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum NodeKind {
+pub enum NodeKind {
+    /// Nothing.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// Text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping, its keys in order.
     Map(Vec<Entry>),
 }
 
 /// A key of a map with its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
+pub struct Entry {
+    /// The key.
     pub key: Name,
+    /// The value.
     pub value: Node,
 }
 
 /// A word and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
+    /// The word.
     pub text: String,
+    /// Where it stands.
     pub span: Span,
 }
 
 impl Node {
     /// The text, if it is one.
-    pub(crate) fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&str> {
         match &self.kind {
             NodeKind::Text(text) => Some(text),
             _ => None,
@@ -47,7 +57,7 @@ impl Node {
     }
 
     /// What it is, for messages: "a list".
-    pub(crate) fn describe(&self) -> &'static str {
+    pub fn describe(&self) -> &'static str {
         match &self.kind {
             NodeKind::Null => "nothing",
             NodeKind::Bool(_) => "true or false",
@@ -60,7 +70,7 @@ impl Node {
     }
 
     /// It as a JSON value, its keys in order.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         match &self.kind {
             NodeKind::Null => Value::Null,
             NodeKind::Bool(value) => Value::Bool(*value),

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// The candidate that `word` was most probably meant to be.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
     candidates
         .into_iter()
@@ -16,7 +16,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// "did you mean `x`?", or the list of what there is.
-pub(crate) fn advice<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone, none: &str) -> String {
+pub fn advice<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone, none: &str) -> String {
     if let Some(nearest) = nearest(word, candidates.clone()) {
         return format!("did you mean `{nearest}`?");
     }
@@ -28,7 +28,7 @@ pub(crate) fn advice<'a>(word: &str, candidates: impl IntoIterator<Item = &'a st
 }
 
 /// `` `a`, `b` and `c` ``, cut where it gets long.
-pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     const MOST: usize = 16;
     match words.as_slice() {

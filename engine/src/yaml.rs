@@ -19,7 +19,7 @@ pub(crate) const DEPTH_MAX: usize = 64;
 pub(crate) const NODES_MAX: usize = 10_000;
 
 /// The tree of a file, as far as there is one, and what is wrong with its text.
-pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
+pub fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
     if let Some(fault) = source.fault() {
         return (None, vec![unreadable(fault)]);
     }

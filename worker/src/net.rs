@@ -15,7 +15,7 @@ mod sniff;
 pub(crate) use ask::Ask;
 pub use fetch::{FetchError, FetchLimits, Fetched};
 pub(crate) use guard::shown;
-pub(crate) use sniff::media_type;
+pub use sniff::media_type;
 
 use darkroom_proto::{ErrorClass, StepError};
 use darkroom_provider::{Method, Request, Response};

@@ -26,14 +26,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Every page by its file name.
-fn pages() -> [(&'static str, String); 4] {
-    let mut schema = serde_json::to_string_pretty(&schema::schema()).unwrap_or_default();
-    schema.push('\n');
+fn pages() -> [(&'static str, String); 5] {
+    let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
     [
         ("ops.md", reference::ops()),
         ("codes.md", reference::errors()),
         ("cli.md", command_line()),
-        ("workflow.schema.json", schema),
+        ("workflow.schema.json", pretty(schema::schema())),
+        ("tests.schema.json", pretty(darkroom_testkit::schema())),
     ]
 }
 

@@ -26,4 +26,5 @@ mod resuming;
 mod roles;
 mod surroundings;
 mod tailing;
+mod trying;
 mod under_way;

@@ -246,7 +246,7 @@ fn the_engine_and_the_adapters_do_no_io() {
 
 #[test]
 fn dependencies_point_down_only() {
-    let allowed: [(&str, &[&str]); 7] = [
+    let allowed: [(&str, &[&str]); 8] = [
         ("darkroom-proto", &[]),
         ("darkroom-engine", &["darkroom-proto"]),
         ("darkroom-backend", &["darkroom-proto"]),
@@ -254,6 +254,10 @@ fn dependencies_point_down_only() {
         ("darkroom-worker", &["darkroom-backend", "darkroom-proto", "darkroom-provider"]),
         ("darkroom-simulator", &["darkroom-backend", "darkroom-proto", "darkroom-provider", "darkroom-worker"]),
         ("darkroom-coordinator", &["darkroom-backend", "darkroom-engine", "darkroom-proto", "darkroom-provider"]),
+        (
+            "darkroom-testkit",
+            &["darkroom-backend", "darkroom-engine", "darkroom-proto", "darkroom-provider", "darkroom-worker"],
+        ),
     ];
     for (name, allowed) in allowed {
         let ours: Vec<&str> = linked_into(name).into_iter().filter(|linked| linked.starts_with("darkroom-")).collect();

@@ -30,7 +30,7 @@ const EBML_BYTES: usize = 64;
 const TEXT_BYTES: usize = 1024;
 
 /// The media type of these bytes; `None` when they are nothing that is known.
-pub(crate) fn media_type(bytes: &[u8]) -> Option<&'static str> {
+pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
     if let Ok(format) = Format::sniff(bytes) {
         return Some(format.media_type());
     }
