@@ -53,7 +53,7 @@ enum Coming {
     /// A worker gets a message.
     Message(Box<StepMessage>),
     /// A worker says how an attempt ended.
-    Report(Report),
+    Report(Box<Report>),
 }
 
 /// A request that a step would have sent to somebody else's server.
@@ -318,7 +318,7 @@ impl Trial {
         }
         match self.coming.pop_first() {
             Some((_, Coming::Message(message))) => self.work_on(&message),
-            Some((_, Coming::Report(report))) => drop(self.apply(Event::Report(report))),
+            Some((_, Coming::Report(report))) => drop(self.apply(Event::Report(*report))),
             None => return false,
         }
         true
@@ -381,7 +381,7 @@ impl Trial {
             let waiting = Waiting { reason: "its mock".to_owned(), submitted: true, until };
             self.apply(Event::Report(Report { cost: StepCost::default(), ..report(Outcome::Waiting(waiting)) }));
         }
-        self.send(until, Coming::Report(ended));
+        self.send(until, Coming::Report(Box::new(ended)));
     }
 
     /// Whether the message is one more about an attempt that is under way, or about one that nobody wants any more: that
@@ -399,14 +399,15 @@ impl Trial {
         match (under_way, is_void) {
             (Some((at, report)), true) => {
                 self.coming.remove(&at);
-                let report = Report { outcome: called_off(), cost: StepCost::default(), ..report };
-                self.send(self.now, Coming::Report(report));
+                let report = Report { outcome: called_off(), cost: StepCost::default(), ..*report };
+                self.send(self.now, Coming::Report(Box::new(report)));
                 true
             }
             (None, true) => {
                 let StepMessage { run, path, generation, attempt, .. } = message.clone();
                 let (outcome, cost) = (called_off(), StepCost::default());
-                self.send(self.now, Coming::Report(Report { run, path, generation, attempt, outcome, cost }));
+                let report = Report { run, path, generation, attempt, outcome, cost };
+                self.send(self.now, Coming::Report(Box::new(report)));
                 true
             }
             (under_way, false) => under_way.is_some(),
