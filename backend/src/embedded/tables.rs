@@ -28,6 +28,8 @@ pub(super) const CALLS: Bytes = TableDefinition::new("calls");
 pub(super) const SPEND: Bytes = TableDefinition::new("spend");
 /// Schedules by name.
 pub(super) const SCHEDULES: Bytes = TableDefinition::new("schedules");
+/// The step cache by key.
+pub(super) const CACHE: Bytes = TableDefinition::new("cache");
 /// The last epoch of each shard.
 pub(super) const EPOCHS: TableDefinition<'static, u16, u64> = TableDefinition::new("epochs");
 /// Numbers about the file as a whole.
