@@ -1,5 +1,6 @@
 //! The backend of one process: state in one transactional file, the queue in memory.
 
+mod cache;
 mod calls;
 mod conditions;
 mod file;

@@ -30,6 +30,8 @@ const WORKFLOW_BYTES_MAX: usize = 4 << 20;
 const WORKFLOW_NAME_BYTES_MAX: usize = 256;
 /// The record of a saved file: outputs of its step and its path.
 const SAVED_BYTES_MAX: usize = 1 << 20;
+/// What the step cache keeps of a step.
+const CACHED_BYTES_MAX: usize = 1 << 20;
 /// The texts of a call: what is called, the handles of its job, why it came to nothing.
 const CALL_BYTES_MAX: usize = 256 << 10;
 /// The names of everything that limits one call.
@@ -52,6 +54,11 @@ pub(crate) fn check_definition(definition: &Definition) -> Result<(), StoreError
 pub(crate) fn check_command(command: &Command) -> Result<(), StoreError> {
     check("a command", command.body.len(), COMMAND_BYTES_MAX)?;
     check("the key of a command", command.key.len(), COMMAND_KEY_BYTES_MAX)
+}
+
+/// Refuses an entry of the step cache that is too large.
+pub(crate) fn check_cached(encoded: &[u8]) -> Result<(), StoreError> {
+    check("outputs for the step cache", encoded.len(), CACHED_BYTES_MAX)
 }
 
 /// Refuses a schedule that is too large.

@@ -1,5 +1,6 @@
 //! The backend of a fleet, as far as state goes: [`RedisStore`].
 
+mod cache;
 mod calls;
 mod conditions;
 mod connection;

@@ -1,6 +1,6 @@
 //! The seam to what is kept: runs, their events, definitions, the inbox, and who owns which shard.
 
-use darkroom_proto::{Artifact, Money, RunId, RunStatus, ScheduleId, Sha256, StepPath, Timestamp};
+use darkroom_proto::{Artifact, CacheEntry, Money, RunId, RunStatus, ScheduleId, Sha256, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -435,6 +435,18 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// What is kept of all workflows, by name.
     fn workflows(&self) -> impl Future<Output = Result<Vec<StoredWorkflow>, StoreError>> + Send;
+
+    /// Keeps what a step gave in the step cache for `keep`, instead of what was kept under its key. Of too many entries some
+    /// are dropped.
+    fn put_cached(
+        &self,
+        key: Sha256,
+        entry: &CacheEntry,
+        keep: std::time::Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What the step cache keeps under a key.
+    fn cached(&self, key: Sha256) -> impl Future<Output = Result<Option<CacheEntry>, StoreError>> + Send;
 
     /// The files that were saved in a scope.
     fn saved(&self, scope: Sha256, limit: usize) -> impl Future<Output = Result<Vec<SavedRecord>, StoreError>> + Send;

@@ -408,25 +408,21 @@ impl Turn<'_> {
             self.run.ready.retain(|ready| ready != path);
         }
         self.change_step(path, |step| {
-            step.state = State::Completed;
+            step.state = if succeeded.cached.is_some() { State::Cached } else { State::Completed };
             step.finished_at = Some(now);
             step.outputs = succeeded.outputs;
             step.saved = succeeded.saved;
             step.error = None;
             step.forget_way();
         });
+        let mut notes = succeeded.notes;
+        notes.extend(succeeded.cached.map(|from| format!("taken from the cache: step {} of {}", from.step, from.run)));
         let Some(step) = self.run.step(path) else { return };
         let (attempts, cost) = (step.attempt, step.cost);
         if let (Some(key), Some(_)) = (step.key, &step.saved) {
             self.change.saved.push((key, path.clone()));
         }
-        self.happened(What::StepCompleted {
-            step: path.clone(),
-            attempts,
-            saved: saved_path,
-            notes: succeeded.notes,
-            cost,
-        });
+        self.happened(What::StepCompleted { step: path.clone(), attempts, saved: saved_path, notes, cost });
         self.ended(path);
     }
 

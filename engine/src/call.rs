@@ -1,6 +1,7 @@
 //! Calls: what is sent to a worker, with every parameter resolved.
 
 use crate::advance::Turn;
+use crate::cache_key;
 use crate::change::{Effect, What};
 use crate::plan::{Call, Node, Plan, Work};
 use crate::reuse;
@@ -73,6 +74,7 @@ impl Turn<'_> {
         let params = parameters(&scope, call)?;
         let save = save_target(&scope, call, &params)?;
         let key = reuse::key(&scope, node);
+        let cache = cache_key::cache_use(call, &params, self.run.head.reuse);
         let calls_a_provider = call.op.calls_a_provider();
         let message = StepMessage {
             run: self.run.id,
@@ -88,6 +90,7 @@ impl Turn<'_> {
             ticket: None,
             deferred_since: None,
             epoch: None,
+            cache,
         };
         Ok(Attempt { pool: call.op.pool, message: Box::new(message), key, calls_a_provider })
     }

@@ -155,9 +155,6 @@ codes! {
     BAD_TIME "DR049" "a time that can't be"
     "A cron line has five fields: minute (0 to 59), hour (0 to 23), day of the month (1 to 31, or `L` for the last one), month (1 to 12, or jan to dec) and weekday (0 to 7 from Sunday to Sunday, or sun to sat; `1#2` is the second Monday, `5L` the last Friday). Each is `*`, a number, a range `1-5`, a step `*/10`, or several of these with commas. If both day fields say something, either is enough. Time zones have the names of the IANA database, such as `Europe/Berlin`; without `timezone:` the zone is UTC."
 
-    NOT_HEEDED "DR051" "this key has no effect yet"
-    "The key is part of the language and this release does not act on it."
-
     UNUSED "DR052" "never used"
     "An input that no expression reads and that flows into no step. Perhaps an expression misses its braces or names another input."
 

@@ -1,7 +1,7 @@
 //! A workflow as it was written: every key read and of the right shape, no name resolved yet.
 
 use crate::node::{Name, Node};
-use crate::plan::{BranchKind, Input, RetryPolicy, Tolerate};
+use crate::plan::{BranchKind, CacheMode, Input, RetryPolicy, Tolerate};
 use crate::source::Span;
 use darkroom_proto::{Duration, Money};
 
@@ -86,6 +86,7 @@ pub(crate) struct StepDef<'a> {
     pub tolerate: Option<Tolerate>,
     pub retry: RetryPolicy,
     pub timeout: Option<Duration>,
+    pub cache: CacheMode,
     pub save: Option<&'a Node>,
     pub race: Option<Vec<StepDef<'a>>>,
     pub repeat: Option<RepeatDef<'a>>,

@@ -4,6 +4,7 @@ mod advance;
 mod again;
 mod approval;
 mod branch;
+mod cache_key;
 mod call;
 mod change;
 pub mod code;

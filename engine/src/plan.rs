@@ -105,9 +105,23 @@ pub struct Call {
     pub retry: RetryPolicy,
     /// How long an attempt may take.
     pub timeout: Duration,
+    /// How it uses the step cache.
+    pub cache: CacheMode,
     /// Paths that make the step unnecessary when all of them exist (`skip-if-exists`). Always empty for the one call of a
     /// fan-out that has `uses` itself: its paths are the fan-out's.
     pub skip_if_exists: Vec<Template>,
+}
+
+/// How a step uses the step cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMode {
+    /// What an equal step gave is taken, and what it gives is kept.
+    #[default]
+    Auto,
+    /// Nothing is taken and nothing kept.
+    Off,
+    /// Nothing is taken; what it gives replaces what is kept.
+    Refresh,
 }
 
 /// The value of a parameter.

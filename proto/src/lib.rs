@@ -4,6 +4,7 @@
 //! Plain serde types and tables, no I/O. Everything that crosses a process boundary or is stored is defined here.
 
 mod artifact;
+mod cache;
 mod call;
 mod digest;
 mod document;
@@ -18,6 +19,7 @@ mod status;
 mod time;
 
 pub use artifact::{Artifact, BoxPx, Kind};
+pub use cache::{CacheEntry, CacheUse, CachedFrom};
 pub use call::{CallId, Money, ParseCallIdError, ParseMoneyError, StepCost, Ticket};
 pub use digest::Sha256;
 pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, ScheduledDocument, StepDocument};

@@ -2,7 +2,9 @@
 //!
 //! On a broker these travel as MessagePack with field names; embedded they are handed over as they are.
 
-use crate::{Artifact, Duration, Money, RunId, Sha256, StepCost, StepError, StepPath, Ticket, Timestamp};
+use crate::{
+    Artifact, CacheUse, CachedFrom, Duration, Money, RunId, Sha256, StepCost, StepError, StepPath, Ticket, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -53,6 +55,9 @@ pub struct StepMessage {
     /// In which life of the store it was sent. What was lost between two lives is not known to be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<String>,
+    /// How it uses the step cache, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheUse>,
 }
 
 /// Where an output is saved.
@@ -137,6 +142,9 @@ pub struct Succeeded {
     /// Said to people, such as parameters that were ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whose outputs these are, if they were taken from the step cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<CachedFrom>,
 }
 
 /// A file that was saved under a name.

@@ -324,6 +324,11 @@ pub fn find(capability: &str, name: &str) -> Option<&'static Model> {
     resolve(all(), capability, name).map(|(model, _)| model)
 }
 
+/// What `name` means for the op `capability`: the alias, and the provider if the name has one.
+pub fn meaning<'n>(capability: &str, name: &'n str) -> Option<(&'static Model, Option<&'n str>)> {
+    resolve(all(), capability, name)
+}
+
 /// Who offers a model on this day (`2026-11-25`), the preferred first; of `provider/alias`, only that provider. What is
 /// disabled or retired is not among them, and a substitute only where its provider is named.
 pub fn offers(capability: &str, name: &str, today: &str) -> Vec<&'static Route> {

@@ -155,6 +155,22 @@ impl OpSpec {
         self.pool.is_empty()
     }
 
+    /// Whether what it gives is kept in the step cache: it calls a model, which takes money or time, and gives the same for
+    /// the same. Plain work on pixels is done again in less time than a durable write takes.
+    pub fn is_cached(&self) -> bool {
+        self.calls_a_provider() || self.model_param().is_some()
+    }
+
+    /// The parameter that names its model, if it has one.
+    pub fn model_param(&self) -> Option<&'static ParamSpec> {
+        self.params.iter().find(|param| matches!(param.ty, ParamType::Model(_)))
+    }
+
+    /// Rises whenever a release makes something else of the same parameters, so that nothing older is taken for it.
+    pub fn revision(&self) -> u32 {
+        REVISIONS.iter().find(|(name, _)| *name == self.name).map_or(1, |(_, revision)| *revision)
+    }
+
     /// Whether its primary output is a file, which can be saved and flows on.
     pub fn gives_file(&self) -> bool {
         let primary = self.output(self.primary);
@@ -171,6 +187,9 @@ impl OpSpec {
 pub fn find(name: &str) -> Option<&'static OpSpec> {
     OPS.iter().find(|op| op.name == name)
 }
+
+/// The ops that do not do any more what they did in the first release, and which revision they are at.
+const REVISIONS: &[(&str, u32)] = &[];
 
 /// Ops of the language that this release knows the names of and does not run yet.
 pub const LATER: &[&str] = &[];

@@ -92,6 +92,7 @@ pub fn step(number: u32) -> StepMessage {
         ticket: None,
         deferred_since: None,
         epoch: None,
+        cache: None,
     }
 }
 

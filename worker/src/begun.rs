@@ -82,6 +82,7 @@ mod tests {
             ticket: None,
             deferred_since: None,
             epoch: None,
+            cache: None,
         };
         let begun = Begun::new(folder.clone());
         let (ended, killed) = (message(StepPath::top("a")), message(StepPath::top("b").instance(3)));

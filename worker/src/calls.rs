@@ -7,11 +7,14 @@
 
 mod attend;
 mod begin;
+mod cached;
 mod choice;
 mod doubt;
 mod follow;
 mod inputs;
 mod settle;
+
+pub(crate) use cached::By;
 
 use crate::failpoint::{CallFailpoint, Moment, crash};
 use crate::net::Net;

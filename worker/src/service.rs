@@ -1,11 +1,11 @@
 //! The loop of a worker: take a step, do it, report, ack. Nothing is kept between steps.
 
-use crate::calls::{Caller, Handled};
+use crate::calls::{By, Caller, Handled};
 use crate::errand;
 use crate::reporter::{Outgoing, Reporter};
 use crate::workbench::Workbench;
 use darkroom_backend::{Delivery, Ledger, Member, Queue, QueueError, Role, Store, Token};
-use darkroom_proto::{ErrorClass, Outcome, Report, StepCost, StepError, StepMessage, Succeeded, op};
+use darkroom_proto::{ErrorClass, Money, Outcome, Report, StepCost, StepError, StepMessage, Succeeded, op};
 use futures_util::FutureExt as _;
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -251,6 +251,9 @@ impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
             }
         }
         let Some(outcome) = outcome else { return delivery.ack().await };
+        if let Outcome::Succeeded(succeeded) = &outcome {
+            self.caller.keep_cached(delivery.message(), succeeded, By::Provider, cost.spent).await;
+        }
         tracing::debug!(outcome = outcome.name(), "call handled");
         metrics::counter!("darkroom_worker_steps_total", "outcome" => outcome.name()).increment(1);
         let message = delivery.message();
@@ -274,6 +277,9 @@ impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
 
     /// One attempt of a step, within its time. A panic in it is its error. `None`: another worker has the step now.
     async fn attempt(&self, message: &StepMessage, is_suspicious: bool) -> Option<Outcome> {
+        if let Some(taken) = self.caller.take_cached(message, By::Local).await {
+            return Some(taken.map_or_else(Outcome::Failed, Outcome::Succeeded));
+        }
         let claims = has_side_effects(message) || is_suspicious;
         let token = if claims { Some(self.claim(message).await) } else { None };
         if is_suspicious && self.times_begun(message).await > CLAIMS_MAX {
@@ -307,7 +313,10 @@ impl<S: Store + Ledger, Q: Queue> Worker<S, Q> {
             return None;
         }
         Some(match self.keep(message, succeeded).await {
-            Ok(succeeded) => Outcome::Succeeded(succeeded),
+            Ok(succeeded) => {
+                self.caller.keep_cached(message, &succeeded, By::Local, Money::ZERO).await;
+                Outcome::Succeeded(succeeded)
+            }
             Err(error) => Outcome::Failed(error),
         })
     }

@@ -8,7 +8,7 @@ use crate::program::Programs;
 use crate::routes::Routes;
 use darkroom_backend::{Artifacts, Details};
 use darkroom_proto::op::{self, ParamType};
-use darkroom_proto::{Artifact, Money, RunId, StepError, StepMessage, StepPath, Succeeded};
+use darkroom_proto::{Artifact, Map, Money, RunId, StepError, StepMessage, StepPath, Succeeded};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -184,6 +184,12 @@ impl Workbench {
         Ok(succeeded)
     }
 
+    /// Whether all files that these outputs refer to are there, whole. Blocks.
+    pub(crate) fn has_all(&self, outputs: &Map) -> bool {
+        let artifacts: Vec<Artifact> = outputs.values().flat_map(artifacts_of).collect();
+        artifacts.iter().all(|artifact| self.files.0.verify(artifact).is_ok())
+    }
+
     /// What a step gave, as its manifest tells; nothing if there is none. Blocks.
     ///
     /// # Errors
@@ -195,9 +201,10 @@ impl Workbench {
         let Ok(manifest) = serde_json::from_slice::<Value>(&text) else { return Ok(None) };
         let Some(outputs) = manifest.get("outputs").and_then(Value::as_object) else { return Ok(None) };
         let saved = manifest.get("saved").cloned().and_then(|saved| serde_json::from_value(saved).ok());
+        let cached = manifest.get("cached").cloned().and_then(|cached| serde_json::from_value(cached).ok());
         let notes = manifest.get("notes").cloned().and_then(|notes| serde_json::from_value(notes).ok());
         Ok(Some(Kept {
-            succeeded: Succeeded { outputs: outputs.clone(), saved, notes: notes.unwrap_or_default() },
+            succeeded: Succeeded { outputs: outputs.clone(), saved, notes: notes.unwrap_or_default(), cached },
             call: manifest.get("call").and_then(Value::as_str).map(str::to_owned),
             cost: Money::from_usd(manifest.get("cost").and_then(Value::as_f64).unwrap_or(0.0)),
         }))
@@ -214,6 +221,15 @@ impl Workbench {
             routes: self.routes,
             programs: &self.programs,
         }
+    }
+}
+
+/// The files that a value refers to, by itself or in a list.
+pub(crate) fn artifacts_of(value: &Value) -> Vec<Artifact> {
+    match (Artifact::from_value(value), value) {
+        (Some(artifact), _) => vec![artifact],
+        (None, Value::Array(items)) => items.iter().filter_map(Artifact::from_value).collect(),
+        (None, _) => Vec::new(),
     }
 }
 

@@ -92,7 +92,7 @@ impl StateFile {
             Err(error) => return Err(failed(error)),
         };
         match found {
-            Some(tables::SCHEMA_VERSION) => match read.open_table(tables::WORKFLOWS) {
+            Some(tables::SCHEMA_VERSION) => match read.open_table(tables::CACHE) {
                 Err(redb::TableError::TableDoesNotExist(_)) => {
                     let write = self.begin()?;
                     make_later(&write)?;
@@ -261,10 +261,10 @@ impl StateFile {
     }
 }
 
-/// Makes the tables that files of the first releases lack: those of paid calls, of schedules and of workflows. The last one tells whether
-/// they are there.
+/// Makes the tables that files of the first releases lack: those of paid calls, of schedules, of workflows and of the step
+/// cache. The last one tells whether they are there.
 fn make_later(write: &WriteTransaction) -> Result<(), StoreError> {
-    for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES, tables::WORKFLOWS] {
+    for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES, tables::WORKFLOWS, tables::CACHE] {
         write.open_table(table).map_err(failed)?;
     }
     Ok(())
@@ -308,7 +308,7 @@ mod tests {
         let open = || StateFile::open(&dir, 1, Clock::manual(Timestamp(1_000))).unwrap();
         let file = open();
         let write = file.begin().unwrap();
-        for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES] {
+        for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES, tables::CACHE] {
             assert!(write.delete_table(table).unwrap());
         }
         write.commit().unwrap();

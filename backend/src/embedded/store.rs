@@ -5,7 +5,7 @@ use crate::{
     Claim, Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter,
     RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
 };
-use darkroom_proto::{RunId, ScheduleId, Sha256, StepPath, Timestamp};
+use darkroom_proto::{CacheEntry, RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +150,15 @@ impl Store for EmbeddedStore {
 
     async fn saved(&self, scope: Sha256, limit: usize) -> Result<Vec<SavedRecord>, StoreError> {
         self.blocking(move |file| file.saved(scope, limit)).await
+    }
+
+    async fn put_cached(&self, key: Sha256, entry: &CacheEntry, keep: Duration) -> Result<(), StoreError> {
+        let entry = entry.clone();
+        self.blocking(move |file| file.put_cached(key, &entry, keep)).await
+    }
+
+    async fn cached(&self, key: Sha256) -> Result<Option<CacheEntry>, StoreError> {
+        self.blocking(move |file| file.cached(key)).await
     }
 
     async fn put_schedule(&self, schedule: &StoredSchedule) -> Result<Committed, StoreError> {

@@ -30,6 +30,8 @@ pub(super) const SPEND: Bytes = TableDefinition::new("spend");
 pub(super) const SCHEDULES: Bytes = TableDefinition::new("schedules");
 /// Workflows by name.
 pub(super) const WORKFLOWS: Bytes = TableDefinition::new("workflows");
+/// The step cache by key.
+pub(super) const CACHE: Bytes = TableDefinition::new("cache");
 /// The last epoch of each shard.
 pub(super) const EPOCHS: TableDefinition<'static, u16, u64> = TableDefinition::new("epochs");
 /// Numbers about the file as a whole.

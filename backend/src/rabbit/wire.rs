@@ -250,6 +250,7 @@ mod tests {
             ticket: None,
             deferred_since: None,
             epoch: None,
+            cache: None,
         }
     }
 
@@ -269,6 +270,7 @@ mod tests {
             outputs,
             saved: Some(Saved { path: "small/a.jpg".into(), artifact }),
             notes: vec!["quality was ignored".into()],
+            cached: None,
         };
         let failed = StepError::new(ErrorClass::InvalidInput, "no picture").code("not_a_picture").advice("use one");
         let report = |attempt, outcome| Report {

@@ -130,6 +130,11 @@ impl Keys {
         format!("{}:saved:{scope}", self.namespace)
     }
 
+    /// A string that ends by itself: what the step cache keeps under a key.
+    pub(super) fn cached(&self, key: Sha256) -> String {
+        format!("{}:cache:default:{key}", self.namespace)
+    }
+
     /// A hash: the processes of a role.
     pub(super) fn members(&self, role: Role) -> String {
         let role = match role {

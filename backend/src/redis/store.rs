@@ -9,7 +9,7 @@ use crate::{
     Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
     SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
 };
-use darkroom_proto::{RunId, ScheduleId, Sha256, StepPath, Timestamp};
+use darkroom_proto::{CacheEntry, RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +182,14 @@ impl Store for RedisStore {
 
     async fn saved(&self, scope: Sha256, limit: usize) -> Result<Vec<SavedRecord>, StoreError> {
         self.inner.saved(scope, limit).await
+    }
+
+    async fn put_cached(&self, key: Sha256, entry: &CacheEntry, keep: Duration) -> Result<(), StoreError> {
+        self.inner.put_cached(key, entry, keep).await
+    }
+
+    async fn cached(&self, key: Sha256) -> Result<Option<CacheEntry>, StoreError> {
+        self.inner.cached(key).await
     }
 
     async fn put_schedule(&self, schedule: &StoredSchedule) -> Result<Committed, StoreError> {

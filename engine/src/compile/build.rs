@@ -85,6 +85,7 @@ impl Compiler<'_, '_> {
                         save: step.save,
                         retry: step.def.retry.clone(),
                         timeout: step.def.timeout.unwrap_or(op.timeout),
+                        cache: step.def.cache,
                         skip_if_exists: step.skip_if_exists,
                     })
                 }

@@ -6,7 +6,7 @@ use crate::code;
 use crate::definition::{Element, Group, StepDef};
 use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Name, Node, NodeKind};
-use crate::plan::{BranchKind, RetryPolicy};
+use crate::plan::{BranchKind, CacheMode, RetryPolicy};
 use crate::source::Span;
 use darkroom_proto::op;
 
@@ -151,6 +151,7 @@ impl Reader<'_> {
             tolerate: None,
             retry: RetryPolicy::default(),
             timeout: None,
+            cache: CacheMode::default(),
             save: None,
             race: None,
             repeat: None,
@@ -205,7 +206,7 @@ impl Reader<'_> {
                         _ => vec![value],
                     }
                 }
-                "cache" => self.cache(key, value),
+                "cache" => step.cache = self.cache(key, value),
                 "race" => step.race = Some(self.race(key, value)),
                 "repeat" => step.repeat = self.repeat(key, value),
                 "stop-when" => step.stop_when = Some(value),
@@ -334,16 +335,11 @@ impl Reader<'_> {
         Some(timeout)
     }
 
-    fn cache(&mut self, key: &Name, value: &Node) {
-        if self.word(key, value, CACHE_WORDS).is_some() {
-            self.found.push(
-                Diagnostic::warning(
-                    code::NOT_HEEDED,
-                    key.span,
-                    "this release has no step cache, so `cache` has no effect",
-                )
-                .help("remove it; what a run has done is never repeated when it goes on"),
-            );
+    fn cache(&mut self, key: &Name, value: &Node) -> CacheMode {
+        match self.word(key, value, CACHE_WORDS) {
+            Some("off") => CacheMode::Off,
+            Some("refresh") => CacheMode::Refresh,
+            Some(_) | None => CacheMode::Auto,
         }
     }
 

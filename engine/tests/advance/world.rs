@@ -663,7 +663,7 @@ fn answer(message: &StepMessage) -> Outcome {
             if target.path.ends_with('/') { format!("{}{}", target.path, artifact.name) } else { target.path.clone() };
         Some(Saved { path, artifact })
     });
-    Outcome::Succeeded(Succeeded { outputs, saved, notes: Vec::new() })
+    Outcome::Succeeded(Succeeded { outputs, saved, notes: Vec::new(), cached: None })
 }
 
 /// Numbers that follow from a seed (SplitMix64).

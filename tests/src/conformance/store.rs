@@ -2,6 +2,7 @@
 //!
 //! Every rule gets a [`Subject`]: a store of its own, empty, with [`SHARDS`] shards, and a way to let time pass in it.
 
+mod cache;
 mod commits;
 mod fleet;
 mod ownership;
@@ -10,6 +11,7 @@ mod schedules;
 mod sets;
 mod workflows;
 
+pub use cache::*;
 pub use commits::*;
 pub use fleet::*;
 pub use ownership::*;
@@ -115,6 +117,8 @@ macro_rules! store_conformance {
                 due_schedules_are_found_by_their_shard
                 a_workflow_is_written_only_by_who_has_read_its_last_version
                 workflows_are_listed_by_name
+                cached_outputs_are_found_under_their_key
+                cached_outputs_are_forgotten_in_time
                 a_new_run_may_be_due
                 who_announces_itself_is_a_member_until_its_time_ends
                 who_announces_itself_again_stays

@@ -2,7 +2,7 @@
 
 use super::choice::{Candidate, Choice};
 use super::{
-    ASKED_AT, ASKED_AT_IF_TOLD, Caller, DELAY_MAX, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message,
+    ASKED_AT, ASKED_AT_IF_TOLD, By, Caller, DELAY_MAX, Handled, NOTE_WITHIN, Stuck, deferred, next_id, poll_message,
 };
 use crate::failpoint::Moment;
 use crate::workbench::Kept;
@@ -40,6 +40,13 @@ impl<S: Store + Ledger> Caller<S> {
     pub(super) async fn begin(&self, message: &StepMessage, redelivered: bool) -> Result<Handled, Stuck> {
         // What the ledger has may be told of before the claim: whether a call may be made is decided by the intent alone.
         let (token, mut calls) = tokio::try_join!(self.take(message), self.calls_of(message))?;
+        // As long as nothing was sent for it, it may be spared the call.
+        if calls.is_empty()
+            && let Some(taken) = self.take_cached(message, By::Provider).await
+        {
+            let outcome = taken.map_or_else(Outcome::Failed, Outcome::Succeeded);
+            return Ok(Handled::Ended { outcome, cost: StepCost::default() });
+        }
         for tried in 0..TRIES_MAX {
             if tried > 0 {
                 calls = self.calls_of(message).await?;

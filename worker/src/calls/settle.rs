@@ -121,7 +121,7 @@ impl<S: Store + Ledger> Caller<S> {
             "cost": cost.usd(),
             "facts": product.facts,
         });
-        let succeeded = Succeeded { outputs, saved: None, notes };
+        let succeeded = Succeeded { outputs, saved: None, notes, cached: None };
         let (workbench, message) = (self.workbench.clone(), message.clone());
         let kept = tokio::task::spawn_blocking(move || workbench.finish_called(&message, succeeded, &origin)).await;
         kept.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "keeping the step was aborted")))

@@ -126,6 +126,7 @@ pub(crate) fn message(op: &str, params: Value) -> StepMessage {
         ticket: None,
         deferred_since: None,
         epoch: None,
+        cache: None,
     }
 }
 
