@@ -150,14 +150,20 @@ fn file_of(entry: &Entry) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The op of a step: the one that it names, else the first that all its models are of.
+/// The op of a step: the one that it names, else one that has all its models.
 fn op_of(step: &Step, models: &[String]) -> Result<&'static op::OpSpec, Failure> {
     if let Some(name) = &step.uses {
         return op::find(name).ok_or_else(|| Failure::usage(format!("`{}`: there is no op `{name}`", step.name)));
     }
     let knows_all =
         |op: &&op::OpSpec| !models.is_empty() && models.iter().all(|model| model::find(op.name, model).is_some());
-    op::OPS.iter().find(knows_all).ok_or_else(|| {
+    // Of several, the one that the step is called like; else one that works on a picture, as what a catalogue runs does.
+    let id = slug(&step.name);
+    let fits = |op: &&op::OpSpec| {
+        let verb = op.name.rsplit('.').next().unwrap_or_default();
+        (id == slug(op.name), id.contains(verb), op.params.iter().any(|param| param.name == "image"))
+    };
+    op::OPS.iter().filter(knows_all).max_by_key(fits).ok_or_else(|| {
         Failure::usage(format!("which op the step `{}` is does not follow from its models", step.name))
             .advice("give the step a `uses` with the name of an op, such as image.edit")
     })
