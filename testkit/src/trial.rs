@@ -433,7 +433,7 @@ impl Trial {
                 .map_err(|why| StepError::new(ErrorClass::InvalidInput, format!("the mock: {why}")).code("mocked"))?,
         };
         let saved = self.stage.save(message, &outputs)?;
-        Ok(Succeeded { outputs, saved, notes: Vec::new() })
+        Ok(Succeeded { outputs, saved, ..Succeeded::default() })
     }
 }
 
