@@ -298,6 +298,33 @@ async fn messages_that_come_three_times_are_paid_once() {
     fleet.remove().await;
 }
 
+/// With `on-unknown: hold` nobody pays again by itself: the step fails, says what to look at, and a person goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_doubt_waits_for_a_person() {
+    let world = World::begin(quick()).await;
+    let fleet = Fleet::shared();
+    let (coordinator, worker) = (coordinator(&fleet), worker(&fleet, &world, &[]));
+    coordinator.ready().await;
+    worker.ready().await;
+    world.fault(json!({"provider": "fal", "kind": "accept-then-drop", "count": 1}));
+    let workflow = Workflow::new(
+        "one",
+        "workflow: one\nsteps:\n  - { id: make, uses: image.generate, with: { model: fal/flux-pro, prompt: a mug, on-unknown: hold } }\n",
+    );
+    let run = fleet.submit(&workflow, Map::new()).await;
+    let ended = fleet.ended(run, DOUBT_MAX).await;
+    assert_eq!(ended.run.head.status, RunStatus::Failed);
+    let error = ended.run.head.failure.unwrap().error;
+    assert_eq!(error.class, darkroom_proto::ErrorClass::UnknownOutcome, "{error:?}");
+    assert!(error.advice.contains("resume"), "{error:?}");
+    assert_eq!((world.charges().len(), ended.run.head.possible_duplicates), (1, 0));
+    fleet.cli_ok(&["resume", &run.to_string(), "--from-step", "make"]);
+    poll::within(DOUBT_MAX, "it is done", async || fleet.load(run).await.run.head.status == RunStatus::Completed).await;
+    assert_eq!(world.charges().len(), 2, "the person has decided to pay again");
+    drop((coordinator, worker));
+    fleet.remove().await;
+}
+
 /// Jobs that providers are at hold no slot and no message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_jobs_wait_without_a_slot() {
