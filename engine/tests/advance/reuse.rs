@@ -1,8 +1,8 @@
 //! Leaving out what an equal step has saved before.
 
 use crate::world::{World, picture, pictures};
-use darkroom_engine::{Reusable, Spec};
-use darkroom_proto::{RunStatus, Sha256};
+use darkroom_engine::{Event, Reusable, Spec};
+use darkroom_proto::{CachedFrom, Outcome, RunStatus, Sha256};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -143,4 +143,20 @@ fn a_path_that_names_the_position_tells_equal_items_apart() {
     let again = done(text, same, |spec| spec.saved = saved(&first));
     assert!(again.published.is_empty());
     assert_eq!(again.get("x[2]").saved.as_ref().unwrap().path, "out/2.png");
+}
+
+#[test]
+fn what_the_step_cache_gave_ends_the_step_as_cached_and_flows_on() {
+    let text = "steps:\n  - {id: make, uses: image.generate, with: {prompt: a mug, model: flux-pro, seed: 42}}\n  - {id: small, uses: image.resize, with: {width: 5}}\n";
+    let mut world = World::with(text, json!({}), |_| {});
+    world.start();
+    let message = world.take_of("make");
+    assert!(message.cache.is_some_and(|cache| cache.read));
+    let mut taken = world.work_on(&message);
+    if let Outcome::Succeeded(succeeded) = &mut taken.outcome {
+        succeeded.cached = Some(CachedFrom { run: message.run, step: message.path.clone() });
+    }
+    world.apply(Event::Report(taken));
+    assert_eq!(world.status("make"), "cached");
+    assert!(world.take_of("small").cache.is_none(), "pixel work is done anew");
 }
