@@ -102,6 +102,7 @@ impl Asked {
             filename: self.filename.clone(),
             only: self.only(file)?,
             on_error: self.on_error,
+            fresh: false,
             estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),

@@ -150,6 +150,7 @@ mod tests {
             filename: None,
             only: None,
             on_error: None,
+            fresh: false,
             existing: Default::default(),
             estimated: Money::ZERO,
             saved: BTreeMap::new(),

@@ -42,6 +42,9 @@ pub struct Spec {
     /// Overrides what top-level fan-outs tolerate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<OnError>,
+    /// Everything is done anew: nothing is taken from equal steps of before, nor from the step cache.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
     /// Paths of `skip-if-exists` that exist.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub existing: BTreeSet<String>,
@@ -444,7 +447,7 @@ impl Run {
             paused: None,
             compensating: false,
             compensated: false,
-            reuse: true,
+            reuse: !spec.fresh,
             look_at: None,
             in_flight: 0,
             window: WINDOW_MIN,

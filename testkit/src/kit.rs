@@ -109,6 +109,7 @@ impl Testkit {
             filename: None,
             only: None,
             on_error: None,
+            fresh: false,
             existing: Default::default(),
             estimated: Money::ZERO,
             saved: Default::default(),

@@ -56,6 +56,7 @@ const CONNECT_ADVICE: &str =
     "check that this machine reaches the provider, and its base_url if one is set; then resume the run";
 
 /// What came of a message.
+#[expect(clippy::large_enum_variant, reason = "it is handed on at once, never kept")]
 #[derive(Debug)]
 pub(crate) enum Handled {
     /// The step has ended, well or not.

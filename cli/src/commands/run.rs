@@ -123,7 +123,8 @@ async fn in_fleet(
     let out = args.what.out()?;
     let inputs =
         given::take_in(&file.plan, args.what.inputs(), &file.folder, &artifacts, &Links::new(settings)).await?;
-    let mut spec = args.what.asked.spec(file, inputs, None)?;
+    let spec = args.what.asked.spec(file, inputs, None)?;
+    let mut spec = Spec { fresh: args.what.force, ..spec };
     spec.artifacts_url = artifacts.root_url();
     if !args.what.force {
         let found = find_existing(&mut spec, file, &out, store, &artifacts).await;
@@ -265,7 +266,8 @@ impl What {
     pub(crate) fn spec_of(&self, file: &WorkflowFile, inputs: Map) -> Result<Spec, Failure> {
         let out = self.out()?.to_str().map(str::to_owned);
         let out = out.ok_or_else(|| Failure::usage("--out is no UTF-8 path, and can't be recorded"))?;
-        self.asked.spec(file, inputs, Some(out))
+        let spec = self.asked.spec(file, inputs, Some(out))?;
+        Ok(Spec { fresh: self.force, ..spec })
     }
 
     /// The folder that outputs are saved under, from the root.

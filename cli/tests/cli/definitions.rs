@@ -17,10 +17,10 @@ fn a_workflow_is_run_by_its_name_in_each_of_its_versions() {
     folder.write("shop.yaml", SHOP);
     let pushed = folder.run(&["workflows", "push", "shop.yaml", "--by", "ann"]).expect(0);
     pushed.prints(&["shop@1"]);
-    folder.write("shop.yaml", &format!("# only a comment\n{SHOP}"));
+    folder.write("shop.yaml", format!("# only a comment\n{SHOP}"));
     folder.run(&["workflows", "push", "shop.yaml"]).expect(0).prints(&["shop@1 (unchanged)"]);
     folder.run(&["run", "shop", "-o", "json"]).expect(0).prints(&["a mug"]);
-    folder.write("shop.yaml", &SHOP.replace("a ${{", "the ${{"));
+    folder.write("shop.yaml", SHOP.replace("a ${{", "the ${{"));
     folder.run(&["workflows", "push", "shop.yaml"]).expect(0).prints(&["shop@2"]);
     folder.run(&["run", "shop", "-i", "name=cup", "-o", "json"]).expect(0).prints(&["the cup"]);
     folder.run(&["run", "shop@1", "-i", "name=cup", "-o", "json"]).expect(0).prints(&["a cup"]);
@@ -43,7 +43,7 @@ fn what_differs_is_shown_and_told_by_the_exit_code() {
     folder.run(&["workflows", "push", "shop.yaml"]).expect(0);
     folder.run(&["workflows", "diff", "shop"]).expect(3).says(&["only one version"]);
     folder.run(&["workflows", "diff", "shop", "shop.yaml"]).expect(0);
-    folder.write("shop.yaml", &SHOP.replace("mug", "cup"));
+    folder.write("shop.yaml", SHOP.replace("mug", "cup"));
     folder.run(&["workflows", "diff", "shop", "shop.yaml"]).expect(1).prints(&["--- shop@1", "+++ shop.yaml"]);
     folder.run(&["workflows", "push", "shop.yaml"]).expect(0);
     let differs = folder.run(&["workflows", "diff", "shop"]).expect(1);

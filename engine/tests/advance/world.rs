@@ -143,6 +143,7 @@ impl World {
             filename: None,
             only: None,
             on_error: None,
+            fresh: false,
             estimated: Money::ZERO,
             existing: Default::default(),
             saved: Default::default(),

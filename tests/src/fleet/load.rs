@@ -77,6 +77,7 @@ impl Workflow {
             filename: None,
             only: None,
             on_error: None,
+            fresh: false,
             estimated: Money::ZERO,
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),

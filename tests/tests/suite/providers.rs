@@ -61,7 +61,7 @@ async fn each_provider_gives_its_product_and_each_fault_its_class() {
         let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../photos/chelsea.png");
         std::fs::copy(photo, folder.path().join("pic.png")).unwrap();
         let text = format!(
-            "workflow: one\n{inputs}steps:\n  - {{id: make, uses: {op}, retry: {{attempts: 1}}, with: {{model: {model}, {given}}}}}\n"
+            "workflow: one\n{inputs}steps:\n  - {{id: make, uses: {op}, cache: off, retry: {{attempts: 1}}, with: {{model: {model}, {given}}}}}\n"
         );
         std::fs::write(folder.path().join("one.yaml"), text).unwrap();
         let document = run_once(folder.path(), &world);
@@ -82,4 +82,40 @@ async fn each_provider_gives_its_product_and_each_fault_its_class() {
         }
         world.reset();
     }
+}
+
+/// What a call gave is kept for equal steps of other runs; whoever wants it anew says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_equal_step_of_another_run_is_not_paid_again() {
+    let world = World::begin(Options { image: Duration(50), ..Options::default() }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |step: &str| {
+        let text = format!("workflow: one\nsteps:\n  - {{id: make, uses: image.generate, {step}}}\n");
+        std::fs::write(folder.path().join("one.yaml"), text).unwrap();
+    };
+    let made = |document: &Value| {
+        let step = &document["steps"][0];
+        (step["status"].as_str().unwrap().to_owned(), step["output"]["image"]["sha256"].as_str().unwrap().to_owned())
+    };
+    write("with: {model: fal/flux-pro, prompt: a mug, seed: 7}");
+    let (first, picture) = made(&run_once(folder.path(), &world));
+    assert_eq!((first.as_str(), world.charges().len()), ("completed", 1));
+    let again = run_once(folder.path(), &world);
+    assert_eq!(made(&again), ("cached".to_owned(), picture.clone()));
+    assert_eq!((world.charges().len(), again["cost"]["spent"].as_f64()), (1, Some(0.0)), "it costs nothing");
+    // Another seed, and none at all, are other pictures.
+    write("with: {model: fal/flux-pro, prompt: a mug, seed: 8}");
+    assert_eq!(made(&run_once(folder.path(), &world)).0, "completed");
+    write("with: {model: fal/flux-pro, prompt: a mug}");
+    for _ in 0..2 {
+        assert_eq!(made(&run_once(folder.path(), &world)).0, "completed");
+    }
+    assert_eq!(world.charges().len(), 4);
+    // Who wants it anew.
+    write("with: {model: fal/flux-pro, prompt: a mug, seed: 7}");
+    darkroom(folder.path(), &world, &["run", "one.yaml", "--force"]);
+    assert_eq!(world.charges().len(), 5);
+    write("cache: off, with: {model: fal/flux-pro, prompt: a mug, seed: 7}");
+    assert_eq!(made(&run_once(folder.path(), &world)).0, "completed");
+    assert_eq!(world.charges().len(), 6);
 }

@@ -85,6 +85,7 @@ pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
         filename: None,
         only: None,
         on_error: None,
+        fresh: false,
         estimated: Money::ZERO,
         existing: BTreeSet::new(),
         saved: BTreeMap::new(),
