@@ -24,11 +24,11 @@ use tokio::sync::Mutex;
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// How long a run that was read is good enough to make a message of: the jobs of a fan-out end together, and each of them
-/// would read all of it.
-const READ_KEPT: Duration = Duration::from_millis(500);
+/// would read all of it. Whether the message is the right one is told by the call, which is read each time.
+const READ_KEPT: Duration = Duration::from_secs(5);
 
-/// How many runs are kept so long.
-const READ_MAX: usize = 8;
+/// How many runs are kept so long. The jobs of many runs end at the same time, too.
+const READ_MAX: usize = 128;
 
 /// For how long what webhooks are checked with is taken as it was read.
 const KNOWN_KEPT: Duration = Duration::from_secs(1);
