@@ -78,8 +78,10 @@ async fn attend(shared: &Arc<Shared>, provider: &dyn Provider, mut asked: Asked)
     };
     let key = provider.key(&asked).filter(|key| !key.is_empty());
     let (slow_ms, passed) = pass(shared, provider, &asked, &route, key.as_deref());
-    if slow_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(slow_ms)).await;
+    // Of a submission the answer is slow: the job is taken, and whoever asked does not know it yet.
+    let slow = Duration::from_millis(slow_ms);
+    if route.class != Class::Submit {
+        tokio::time::sleep(slow).await;
     }
     let (content, then_drop, broken) = match passed {
         Passed::On { content, then_drop, broken } => (content, then_drop, broken),
@@ -93,7 +95,10 @@ async fn attend(shared: &Arc<Shared>, provider: &dyn Provider, mut asked: Asked)
     }
     let answer = match route.class {
         Class::Submit => match submit(shared, provider, &asked, &route, key.unwrap_or_default(), content) {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                tokio::time::sleep(slow).await;
+                answer
+            }
             // Nothing was taken, so nothing can get lost on the way back.
             Err(refusal) => return provider.refuse(&refusal).into_response(),
         },

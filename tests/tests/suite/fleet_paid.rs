@@ -110,8 +110,8 @@ async fn a_worker_killed_anywhere_in_a_call_pays_once_or_is_flagged() {
     }
     for Outcome { provider, moment, charges, flags, .. } in outcomes {
         let hides = match provider {
-            // Its own list tells that a job is not there, and of one that is there not whose it is.
-            "replicate" => moment == "answered",
+            // Its own list tells that no job is there; of one that is there it does not tell whose it is.
+            "replicate" => matches!(moment, "sent" | "answered"),
             "kling" => false,
             _ => matches!(moment, "after-intent" | "sent" | "answered"),
         };
