@@ -43,7 +43,12 @@ impl<'a> Repair<'a> {
             return false;
         }
         let end = start + value.len();
-        self.values.push(self.original(Span::new(start, end)));
+        let original = self.original(Span::new(start, end));
+        // Quotes that did not help once don't help twice, and doubled again and again they fill the memory.
+        if self.values.iter().any(|quoted| quoted.start < original.end && original.start < quoted.end) {
+            return false;
+        }
+        self.values.push(original);
         if value.contains(['"', '\\']) {
             let inner: Vec<usize> = value.match_indices('\'').map(|(offset, _)| start + offset).collect();
             self.insert(end, '\'');

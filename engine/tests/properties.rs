@@ -106,6 +106,13 @@ const WORDS: &[&str] = &[
     "~",
 ];
 
+/// A value whose quotes do not make it YAML was quoted again and again, twice as long each time.
+#[test]
+fn a_value_that_quotes_do_not_mend_is_quoted_once() {
+    let text = "workflow: case\nsteps:\n  - uses: noop\n    with: { data: [a ${{ inputs.most }} b, ${{ inputs.photo.name ~ \"x\" }: 1\n";
+    exercise(&Source::new("mutated.yaml", text));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
