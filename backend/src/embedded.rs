@@ -13,6 +13,7 @@ mod purses;
 mod queue;
 mod reader;
 mod reads;
+mod records;
 mod schedules;
 mod sets;
 mod socket;
@@ -21,7 +22,6 @@ mod tables;
 mod waiters;
 mod weight;
 mod wire;
-mod workflows;
 mod writes;
 
 pub use queue::{EmbeddedQueue, ShardDelivery, StepDelivery};

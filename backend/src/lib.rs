@@ -29,6 +29,6 @@ pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};
 pub use redis::{Prepared, RedisOptions, RedisStore};
 pub use repeating::Repeating;
 pub use store::{
-    Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
-    SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
+    Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, RecordKind, Role, RunFilter,
+    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRecord, StoredRun, StoredSchedule, Token,
 };

@@ -1,7 +1,7 @@
 //! How large values may be (invariant I7).
 
 use crate::{
-    Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError, StoredSchedule, StoredWorkflow,
+    Call, Command, Commit, Definition, Fact, Intent, NewRun, RunSummary, StoreError, StoredRecord, StoredSchedule,
 };
 
 /// The state of a run: counters and cursors, a few hundred bytes in practice.
@@ -24,10 +24,10 @@ const COMMAND_BYTES_MAX: usize = 1 << 20;
 const COMMAND_KEY_BYTES_MAX: usize = 512;
 /// A schedule: what its runs are given, and up to a thousand times that wait.
 const SCHEDULE_BYTES_MAX: usize = 1 << 20;
-/// A workflow by name: about a hundred bytes for each time that it was pushed.
-const WORKFLOW_BYTES_MAX: usize = 4 << 20;
-/// The name of a workflow.
-const WORKFLOW_NAME_BYTES_MAX: usize = 256;
+/// A record: of a workflow, about a hundred bytes for each time that it was pushed.
+const RECORD_BYTES_MAX: usize = 4 << 20;
+/// The name of a record.
+const RECORD_NAME_BYTES_MAX: usize = 256;
 /// The record of a saved file: outputs of its step and its path.
 const SAVED_BYTES_MAX: usize = 1 << 20;
 /// What the step cache keeps of a step.
@@ -66,10 +66,10 @@ pub(crate) fn check_schedule(schedule: &StoredSchedule) -> Result<(), StoreError
     check("a schedule", schedule.body.len(), SCHEDULE_BYTES_MAX)
 }
 
-/// Refuses a workflow that is too large.
-pub(crate) fn check_workflow(workflow: &StoredWorkflow) -> Result<(), StoreError> {
-    check("the versions of a workflow", workflow.body.len(), WORKFLOW_BYTES_MAX)?;
-    check("the name of a workflow", workflow.name.len(), WORKFLOW_NAME_BYTES_MAX)
+/// Refuses a record that is too large.
+pub(crate) fn check_record(record: &StoredRecord) -> Result<(), StoreError> {
+    check("a record", record.body.len(), RECORD_BYTES_MAX)?;
+    check("the name of a record", record.name.len(), RECORD_NAME_BYTES_MAX)
 }
 
 /// Refuses a run of which anything is too large.

@@ -14,13 +14,13 @@ mod limits;
 mod ownership;
 mod purse;
 mod reads;
+mod records;
 mod reply;
 mod schedules;
 mod scripts;
 mod setup;
 mod store;
 mod time;
-mod workflows;
 mod writes;
 
 pub use setup::Prepared;

@@ -1,6 +1,6 @@
 //! The seam to what is kept: runs, their events, definitions, the inbox, and who owns which shard.
 
-use darkroom_proto::{Artifact, CacheEntry, Money, RunId, RunStatus, ScheduleId, Sha256, StepPath, Timestamp};
+use darkroom_proto::{Artifact, CacheEntry, Money, RunId, RunStatus, ScheduleId, Sha256, StepPath, Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -78,6 +78,9 @@ pub struct RunSummary {
     /// What it has cost so far.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub spent: Money,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Tenant::is_default")]
+    pub tenant: Tenant,
 }
 
 fn is_nothing(amount: &Money) -> bool {
@@ -175,10 +178,37 @@ pub struct StoredSchedule {
     pub body: Vec<u8>,
 }
 
-/// A workflow by its name, as it is kept: which definitions it had, and whether it may be run.
+/// What records are about. There are few of each kind, and all of a kind can be read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordKind {
+    /// Workflows by name: which definitions they had, and whether they may be run.
+    Workflow,
+    /// Keys of the API: digests of them, whose they are and what they allow.
+    ApiKey,
+    /// What is granted to a tenant.
+    Tenant,
+}
+
+impl RecordKind {
+    /// All of them.
+    pub const ALL: &'static [RecordKind] = &[RecordKind::Workflow, RecordKind::ApiKey, RecordKind::Tenant];
+
+    /// What stores call them.
+    pub fn name(self) -> &'static str {
+        match self {
+            RecordKind::Workflow => "workflows",
+            RecordKind::ApiKey => "api-keys",
+            RecordKind::Tenant => "tenants",
+        }
+    }
+}
+
+/// Something that is kept under a name and changes seldom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredWorkflow {
-    /// Its name.
+pub struct StoredRecord {
+    /// What it is about.
+    pub kind: RecordKind,
+    /// Its name, of no other one of its kind.
     pub name: String,
     /// Rises with each write; 0: it is not stored yet.
     pub version: u64,
@@ -243,6 +273,8 @@ pub struct Claim {
 /// Which runs to list.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
+    /// Only of this tenant.
+    pub tenant: Option<Tenant>,
     /// Only of this workflow.
     pub workflow: Option<String>,
     /// Only with one of these; empty: all.
@@ -427,14 +459,21 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ScheduleId>, StoreError>> + Send;
 
-    /// Writes what is kept of a workflow, if the stored version is the one given, and gives the version now.
-    fn put_workflow(&self, workflow: &StoredWorkflow) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+    /// Writes a record, if the stored version is the one given, and gives the version now.
+    fn put_record(&self, record: &StoredRecord) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 
-    /// What is kept of the workflow of this name.
-    fn workflow(&self, name: &str) -> impl Future<Output = Result<Option<StoredWorkflow>, StoreError>> + Send;
+    /// Removes a record, whatever its version. False: it was not there.
+    fn remove_record(&self, kind: RecordKind, name: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// What is kept of all workflows, by name.
-    fn workflows(&self) -> impl Future<Output = Result<Vec<StoredWorkflow>, StoreError>> + Send;
+    /// The record of this name.
+    fn record(
+        &self,
+        kind: RecordKind,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<StoredRecord>, StoreError>> + Send;
+
+    /// All records of a kind, by name.
+    fn records(&self, kind: RecordKind) -> impl Future<Output = Result<Vec<StoredRecord>, StoreError>> + Send;
 
     /// Keeps what a step gave in the step cache for `keep`, instead of what was kept under its key. Of too many entries some
     /// are dropped.

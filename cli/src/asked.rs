@@ -93,6 +93,7 @@ impl Asked {
     /// What the run is given, without looking at what is there already. `out`: the folder that workers write to.
     pub(crate) fn spec(&self, file: &WorkflowFile, inputs: Map, out: Option<String>) -> Result<Spec, Failure> {
         Ok(Spec {
+            tenant: Default::default(),
             workflow: file.plan.workflow.clone(),
             definition: file.plan.definition,
             inputs,

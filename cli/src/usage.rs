@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use darkroom_backend::{EmbeddedStore, NewRun, RunSummary, Store};
-use darkroom_proto::{Money, RunStatus, Sha256};
+use darkroom_proto::{Money, RunStatus, Sha256, Tenant};
 use std::time::Instant;
 
 /// Processor time and memory of a process so far; zero where the system does not tell.
@@ -70,6 +70,7 @@ pub(crate) async fn durable_commit_ms(store: &EmbeddedStore) -> Result<f64, Fail
         step: None,
         error: None,
         spent: Money::ZERO,
+        tenant: Tenant::default(),
     };
     let new = NewRun {
         run,

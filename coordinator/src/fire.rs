@@ -124,6 +124,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             desk.command(end.run, &key, &command).await.map_err(passed_on)?;
         }
         let spec = |at: Timestamp| Spec {
+            tenant: Default::default(),
             created_at: now,
             schedule: Some(Scheduled { id: id.clone(), at }),
             ..record.spec.clone()

@@ -127,6 +127,7 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         step: step.or_else(|| awaiting(run).next().map(|(path, ..)| path.to_string())),
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
+        tenant: run.spec.tenant.clone(),
     }
 }
 
@@ -141,6 +142,7 @@ mod tests {
     fn what_the_ledger_keeps_with_a_run_is_no_part_of_its_state() {
         let (path, at) = (StepPath::top("edit"), Timestamp(1_800_000_000_000));
         let spec = Spec {
+            tenant: Default::default(),
             workflow: "paid".into(),
             definition: Sha256::of(b"paid"),
             inputs: Map::new(),

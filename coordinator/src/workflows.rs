@@ -1,7 +1,7 @@
 //! Workflows by name: which definitions they had, which one is meant, and whether they may be run.
 
 use crate::record::{RecordError, decode, encode};
-use darkroom_backend::{Committed, Definition, RunFilter, Store, StoreError, StoredWorkflow};
+use darkroom_backend::{Committed, Definition, RecordKind, RunFilter, Store, StoreError, StoredRecord};
 use darkroom_proto::{RunId, Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -161,13 +161,13 @@ impl<S: Store> Workflows<S> {
 
     /// All of them, by name.
     pub async fn list(&self) -> Result<Vec<(String, WorkflowRecord)>, WorkflowError> {
-        let stored = self.store.workflows().await?;
+        let stored = self.store.records(RecordKind::Workflow).await?;
         stored.into_iter().map(|stored| Ok((stored.name, decode("workflow", &stored.body)?))).collect()
     }
 
     /// One of them.
     pub async fn get(&self, name: &str) -> Result<WorkflowRecord, WorkflowError> {
-        let stored = self.store.workflow(name).await?;
+        let stored = self.store.record(RecordKind::Workflow, name).await?;
         let stored = stored.ok_or_else(|| WorkflowError::Missing(name.to_owned()))?;
         Ok(decode("workflow", &stored.body)?)
     }
@@ -236,13 +236,14 @@ impl<S: Store> Workflows<S> {
         decide: impl Fn(Option<WorkflowRecord>) -> Result<(Option<WorkflowRecord>, T), WorkflowError>,
     ) -> Result<T, WorkflowError> {
         for _ in 0..TRIES_MAX {
-            let stored = self.store.workflow(name).await?;
+            let stored = self.store.record(RecordKind::Workflow, name).await?;
             let version = stored.as_ref().map_or(0, |stored| stored.version);
             let record = stored.map(|stored| decode("workflow", &stored.body)).transpose()?;
             let (next, outcome) = decide(record)?;
             let Some(next) = next else { return Ok(outcome) };
-            let next = StoredWorkflow { name: name.to_owned(), version, body: encode("workflow", &next)? };
-            if let Committed::Done(_) = self.store.put_workflow(&next).await? {
+            let (kind, name, body) = (RecordKind::Workflow, name.to_owned(), encode("workflow", &next)?);
+            let next = StoredRecord { kind, name, version, body };
+            if let Committed::Done(_) = self.store.put_record(&next).await? {
                 return Ok(outcome);
             }
         }

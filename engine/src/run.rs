@@ -10,7 +10,7 @@ use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
     Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError, StepPath,
-    StepStatus, Timestamp,
+    StepStatus, Tenant, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// What a run was given; it never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Tenant::is_default")]
+    pub tenant: Tenant,
     /// The workflow's id.
     pub workflow: String,
     /// The version that the run is pinned to.

@@ -16,6 +16,7 @@ pub mod op;
 mod path;
 mod schedule;
 mod status;
+mod tenant;
 mod time;
 
 pub use artifact::{Artifact, BoxPx, Kind};
@@ -31,4 +32,5 @@ pub use message::{
 pub use path::{StepPath, StepPathError};
 pub use schedule::{ParseScheduleIdError, ScheduleId, Scheduled};
 pub use status::{RunStatus, StepStatus};
+pub use tenant::{ParseTenantError, Tenant};
 pub use time::{Duration, Timestamp};

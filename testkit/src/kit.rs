@@ -100,6 +100,7 @@ impl Testkit {
         let inputs = inputs::complete(&self.plan.inputs, &self.inputs, &stage, &self.folder, &self.home)
             .map_err(|bad| TestkitError::Input { message: bad.message, advice: bad.advice })?;
         let spec = darkroom_engine::Spec {
+            tenant: Default::default(),
             workflow: self.plan.workflow.clone(),
             definition: self.plan.definition,
             inputs,

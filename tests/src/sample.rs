@@ -3,7 +3,7 @@
 use darkroom_backend::{Command, Commit, NewRun, RunSummary, Shard};
 use darkroom_proto::{
     Duration, Map, Money, Outcome, Provenance, Report, RunId, RunStatus, Sha256, StepCost, StepMessage, StepPath,
-    Succeeded, Timestamp,
+    Succeeded, Tenant, Timestamp,
 };
 
 /// How many runs the tests that kill a process commit to at once.
@@ -37,6 +37,7 @@ pub fn summary(number: u32, status: RunStatus) -> RunSummary {
         step: Some("resize".into()),
         error: None,
         spent: Money::ZERO,
+        tenant: Tenant::default(),
     }
 }
 

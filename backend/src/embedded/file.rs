@@ -6,8 +6,8 @@ use super::layout::{IndexEntry, Record};
 use super::limits::Limits;
 use super::purses::Reservations;
 use super::sets::{Lease, OpenRun, Sets};
-use super::tables;
-use crate::{Clock, Epoch, Shard, StoreError};
+use super::{records, tables};
+use crate::{Clock, Epoch, RecordKind, Shard, StoreError};
 use darkroom_proto::{Duration, RunId, Timestamp};
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use std::path::{Path, PathBuf};
@@ -261,10 +261,11 @@ impl StateFile {
     }
 }
 
-/// Makes the tables that files of the first releases lack: those of paid calls, of schedules, of workflows and of the step
+/// Makes the tables that files of the first releases lack: those of records, of paid calls, of schedules and of the step
 /// cache. The last one tells whether they are there.
 fn make_later(write: &WriteTransaction) -> Result<(), StoreError> {
-    for table in [tables::CALLS, tables::SPEND, tables::SCHEDULES, tables::WORKFLOWS, tables::CACHE] {
+    let of_records = RecordKind::ALL.iter().map(|&kind| records::table(kind));
+    for table in of_records.chain([tables::CALLS, tables::SPEND, tables::SCHEDULES, tables::CACHE]) {
         write.open_table(table).map_err(failed)?;
     }
     Ok(())

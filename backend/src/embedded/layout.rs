@@ -4,13 +4,13 @@
 //! a list: fixed fields first, so that a list decodes the summary and never looks at the state behind it.
 
 use crate::{Command, RunSummary, StoreError};
-use darkroom_proto::{Money, RunId, RunStatus, Sha256, Timestamp};
+use darkroom_proto::{Money, RunId, RunStatus, Sha256, Tenant, Timestamp};
 
 /// The first byte of records; another one is of another release.
-const RECORD_LAYOUT: u8 = 2;
+const RECORD_LAYOUT: u8 = 3;
 
-/// The layout before, without what a run has cost; it is read still.
-const RECORD_LAYOUT_BEFORE: u8 = 1;
+/// The oldest layout that is read still. The first had no cost of the run, the second no tenant.
+const RECORD_LAYOUT_FIRST: u8 = 1;
 
 /// Stands for "never" where a time is optional.
 const NEVER: u64 = u64::MAX;
@@ -38,6 +38,7 @@ impl<'a> Record<'a> {
         out.time(self.due);
         out.summary(&self.summary)?;
         out.u64(self.summary.spent.0);
+        out.bytes(self.summary.tenant.as_str().as_bytes());
         out.bytes(self.head);
         out.bytes(self.outbox);
         Ok(out.0)
@@ -46,13 +47,17 @@ impl<'a> Record<'a> {
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, StoreError> {
         let mut input = Reader { what: "the record of a run", left: bytes };
         let layout = input.u8()?;
-        if !(RECORD_LAYOUT_BEFORE..=RECORD_LAYOUT).contains(&layout) {
+        if !(RECORD_LAYOUT_FIRST..=RECORD_LAYOUT).contains(&layout) {
             return Err(input.corrupt(format!("it has layout {layout}, this release reads {RECORD_LAYOUT}")));
         }
         let (version, commit_id, last_event, due) = (input.u64()?, input.u64()?, input.u64()?, input.time()?);
         let mut summary = input.summary()?;
-        if layout == RECORD_LAYOUT {
+        if layout >= 2 {
             summary.spent = Money(input.u64()?);
+        }
+        if layout >= 3 {
+            let tenant = input.text()?;
+            summary.tenant = tenant.parse().map_err(|error| input.corrupt(format!("`{tenant}`: {error}")))?;
         }
         Ok(Record { version, commit_id, last_event, due, summary, head: input.bytes()?, outbox: input.bytes()? })
     }
@@ -64,11 +69,13 @@ pub(super) struct IndexEntry<'a> {
     pub(super) status: RunStatus,
     pub(super) fingerprint: Sha256,
     pub(super) workflow: &'a str,
+    pub(super) tenant: &'a str,
 }
 
 impl<'a> IndexEntry<'a> {
     pub(super) fn of(summary: &'a RunSummary) -> Self {
-        Self { status: summary.status, fingerprint: summary.fingerprint, workflow: &summary.workflow }
+        let (workflow, tenant) = (&summary.workflow, summary.tenant.as_str());
+        Self { status: summary.status, fingerprint: summary.fingerprint, workflow, tenant }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -76,12 +83,18 @@ impl<'a> IndexEntry<'a> {
         out.0.push(status_byte(self.status));
         out.0.extend_from_slice(self.fingerprint.as_bytes());
         out.bytes(self.workflow.as_bytes());
+        if self.tenant != Tenant::default().as_str() {
+            out.bytes(self.tenant.as_bytes());
+        }
         out.0
     }
 
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, StoreError> {
         let mut input = Reader { what: "the index of runs", left: bytes };
-        Ok(Self { status: input.status()?, fingerprint: input.digest()?, workflow: input.text()? })
+        let (status, fingerprint, workflow) = (input.status()?, input.digest()?, input.text()?);
+        // Entries of the first releases, and those of nobody in particular, end here.
+        let tenant = if input.left.is_empty() { "default" } else { input.text()? };
+        Ok(Self { status, fingerprint, workflow, tenant })
     }
 }
 
@@ -240,6 +253,7 @@ impl<'a> Reader<'a> {
             step: has_step.then(|| step.to_owned()),
             error: if error.is_empty() { None } else { Some(decode_named("the error of a run", error)?) },
             spent: Money::ZERO,
+            tenant: Tenant::default(),
         })
     }
 }
@@ -276,6 +290,7 @@ mod tests {
             step: Some(String::new()),
             error: Some(StepError::new(ErrorClass::Timeout, "too slow").advice("wait")),
             spent: Money(40_000),
+            tenant: "acme".parse().unwrap(),
         };
         let record = Record {
             version: 7,
@@ -293,13 +308,20 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(matches!(Record::decode(&bytes[..end]), Err(StoreError::Corrupt { .. })), "{end}");
         }
-        // What the release before wrote: the same without the cost, which stands before the two byte strings at the end.
+        // What earlier releases wrote: the same without the tenant, and before that without the cost, which stand before
+        // the two byte strings at the end.
         let mut old = bytes.clone();
-        old[0] = RECORD_LAYOUT_BEFORE;
-        let cost_at = bytes.len() - (4 + b"head".len()) - 4 - 8;
-        old.drain(cost_at..cost_at + 8);
+        let tenant = 4 + b"acme".len();
+        let end = bytes.len() - (4 + b"head".len()) - 4;
+        old[0] = 2;
+        old.drain(end - tenant..end);
+        let nobodys = RunSummary { tenant: Tenant::default(), ..summary.clone() };
         let read = Record::decode(&old).unwrap();
-        assert_eq!((read.summary, read.head), (RunSummary { spent: Money::ZERO, ..summary.clone() }, &b"head"[..]));
+        assert_eq!((read.summary, read.head), (nobodys.clone(), &b"head"[..]));
+        old[0] = 1;
+        old.drain(end - tenant - 8..end - tenant);
+        let read = Record::decode(&old).unwrap();
+        assert_eq!((read.summary, read.head), (RunSummary { spent: Money::ZERO, ..nobodys }, &b"head"[..]));
         let entry = IndexEntry::of(&summary).encode();
         assert_eq!(IndexEntry::decode(&entry).unwrap(), IndexEntry::of(&summary));
     }

@@ -116,7 +116,8 @@ impl StateFile {
 }
 
 fn passes(filter: &RunFilter, entry: &IndexEntry<'_>) -> bool {
-    filter.workflow.as_deref().is_none_or(|workflow| workflow == entry.workflow)
+    filter.tenant.as_ref().is_none_or(|tenant| tenant.as_str() == entry.tenant)
+        && filter.workflow.as_deref().is_none_or(|workflow| workflow == entry.workflow)
         && (filter.statuses.is_empty() || filter.statuses.contains(&entry.status))
         && filter.fingerprint.is_none_or(|fingerprint| fingerprint == entry.fingerprint)
 }

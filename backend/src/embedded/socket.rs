@@ -186,8 +186,8 @@ async fn answer(mut stream: UnixStream, store: EmbeddedStore) -> std::io::Result
 async fn reply_to(call: Call, store: &EmbeddedStore) -> Result<Reply, StoreError> {
     Ok(match call {
         Call::Ping => Reply::Done,
-        Call::List { workflow, statuses, fingerprint, before, limit } => {
-            Reply::Runs(store.list(&RunFilter { workflow, statuses, fingerprint, before, limit }).await?)
+        Call::List { workflow, statuses, fingerprint, before, limit, tenant } => {
+            Reply::Runs(store.list(&RunFilter { workflow, statuses, fingerprint, before, limit, tenant }).await?)
         }
         Call::Load { run } => Reply::Run(store.load(run).await?.map(|run| Box::new(run.into()))),
         Call::Events { run, after, limit } => store.events(run, after, limit).await?.into(),

@@ -2,8 +2,8 @@
 
 use super::file::StateFile;
 use crate::{
-    Claim, Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter,
-    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
+    Claim, Clock, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, RecordKind, Role,
+    RunFilter, RunSummary, SavedRecord, Shard, Store, StoreError, StoredRecord, StoredRun, StoredSchedule, Token,
 };
 use darkroom_proto::{CacheEntry, RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use std::path::Path;
@@ -184,18 +184,23 @@ impl Store for EmbeddedStore {
         self.blocking(move |file| file.due_schedules(shard, now, limit)).await
     }
 
-    async fn put_workflow(&self, workflow: &StoredWorkflow) -> Result<Committed, StoreError> {
-        let workflow = workflow.clone();
-        self.blocking(move |file| file.put_workflow(&workflow)).await
+    async fn put_record(&self, record: &StoredRecord) -> Result<Committed, StoreError> {
+        let record = record.clone();
+        self.blocking(move |file| file.put_record(&record)).await
     }
 
-    async fn workflow(&self, name: &str) -> Result<Option<StoredWorkflow>, StoreError> {
+    async fn remove_record(&self, kind: RecordKind, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        self.blocking(move |file| file.workflow(&name)).await
+        self.blocking(move |file| file.remove_record(kind, &name)).await
     }
 
-    async fn workflows(&self) -> Result<Vec<StoredWorkflow>, StoreError> {
-        self.blocking(|file| file.workflows()).await
+    async fn record(&self, kind: RecordKind, name: &str) -> Result<Option<StoredRecord>, StoreError> {
+        let name = name.to_owned();
+        self.blocking(move |file| file.record(kind, &name)).await
+    }
+
+    async fn records(&self, kind: RecordKind) -> Result<Vec<StoredRecord>, StoreError> {
+        self.blocking(move |file| file.records(kind)).await
     }
 
     async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use crate::{Shard, StoreError};
 use darkroom_proto::{CallId, RunId, Sha256, Timestamp};
 use redb::TableDefinition;
 
-type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Everything about single runs: records, fields and events, told apart by the first byte of the key.
 ///
@@ -28,8 +28,6 @@ pub(super) const CALLS: Bytes = TableDefinition::new("calls");
 pub(super) const SPEND: Bytes = TableDefinition::new("spend");
 /// Schedules by name.
 pub(super) const SCHEDULES: Bytes = TableDefinition::new("schedules");
-/// Workflows by name.
-pub(super) const WORKFLOWS: Bytes = TableDefinition::new("workflows");
 /// The step cache by key.
 pub(super) const CACHE: Bytes = TableDefinition::new("cache");
 /// The last epoch of each shard.

@@ -2,7 +2,7 @@
 
 use crate::bytes::Bytes;
 use crate::{Command, Definition, Event, RunFilter, RunSummary, StoreError, StoredRun};
-use darkroom_proto::{RunId, RunStatus, Sha256};
+use darkroom_proto::{RunId, RunStatus, Sha256, Tenant};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -28,6 +28,8 @@ pub(super) enum Call {
         fingerprint: Option<Sha256>,
         before: Option<RunId>,
         limit: usize,
+        #[serde(default)]
+        tenant: Option<Tenant>,
     },
     Load {
         run: RunId,
@@ -70,8 +72,8 @@ pub(super) struct Run {
 
 impl From<&RunFilter> for Call {
     fn from(filter: &RunFilter) -> Call {
-        let RunFilter { workflow, statuses, fingerprint, before, limit } = filter.clone();
-        Call::List { workflow, statuses, fingerprint, before, limit }
+        let RunFilter { workflow, statuses, fingerprint, before, limit, tenant } = filter.clone();
+        Call::List { workflow, statuses, fingerprint, before, limit, tenant }
     }
 }
 

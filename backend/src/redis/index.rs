@@ -241,7 +241,8 @@ fn newest(cursors: &mut [Cursor], max: usize) -> Vec<(RunStatus, RunId)> {
 }
 
 fn passes(filter: &RunFilter, summary: &RunSummary) -> bool {
-    filter.workflow.as_ref().is_none_or(|workflow| *workflow == summary.workflow)
+    filter.tenant.as_ref().is_none_or(|tenant| *tenant == summary.tenant)
+        && filter.workflow.as_ref().is_none_or(|workflow| *workflow == summary.workflow)
         && (filter.statuses.is_empty() || filter.statuses.contains(&summary.status))
         && filter.fingerprint.is_none_or(|fingerprint| fingerprint == summary.fingerprint)
 }

@@ -3,7 +3,7 @@
 //! Whatever one script touches carries the same hash tag, so that it stays together in a cluster: `{n}` of the shard, or the
 //! name of a family of keys that belong to no shard.
 
-use crate::{Role, Shard};
+use crate::{RecordKind, Role, Shard};
 use darkroom_proto::{CallId, RunId, RunStatus, Sha256};
 
 /// The keys of one namespace.
@@ -110,9 +110,9 @@ impl Keys {
         self.of_shard(shard, "schedule-timers")
     }
 
-    /// A hash: workflows, by name.
-    pub(super) fn workflows(&self) -> String {
-        format!("{}:workflows", self.namespace)
+    /// A hash: the records of a kind, by name.
+    pub(super) fn records(&self, kind: RecordKind) -> String {
+        format!("{}:{}", self.namespace, kind.name())
     }
 
     /// A sorted set: the runs of a status, by age.

@@ -48,7 +48,7 @@ scripts! {
     PROBE = "21_probe",
     KEYS = "22_keys",
     SCHEDULE = "23_schedule",
-    WORKFLOW = "24_workflow",
+    RECORD = "24_record",
 }
 
 impl Source {

@@ -6,8 +6,8 @@ use super::index::Known;
 use super::keys::Keys;
 use super::time::Time;
 use crate::{
-    Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, Role, RunFilter, RunSummary,
-    SavedRecord, Shard, Store, StoreError, StoredRun, StoredSchedule, StoredWorkflow, Token,
+    Claim, Command, Commit, Committed, Created, Definition, Epoch, Event, Member, NewRun, RecordKind, Role, RunFilter,
+    RunSummary, SavedRecord, Shard, Store, StoreError, StoredRecord, StoredRun, StoredSchedule, Token,
 };
 use darkroom_proto::{CacheEntry, RunId, ScheduleId, Sha256, StepPath, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -212,16 +212,20 @@ impl Store for RedisStore {
         self.inner.due_schedules(shard, now, limit).await
     }
 
-    async fn put_workflow(&self, workflow: &StoredWorkflow) -> Result<Committed, StoreError> {
-        self.inner.put_workflow(workflow).await
+    async fn put_record(&self, record: &StoredRecord) -> Result<Committed, StoreError> {
+        self.inner.put_record(record).await
     }
 
-    async fn workflow(&self, name: &str) -> Result<Option<StoredWorkflow>, StoreError> {
-        self.inner.workflow(name).await
+    async fn remove_record(&self, kind: RecordKind, name: &str) -> Result<bool, StoreError> {
+        self.inner.remove_record(kind, name).await
     }
 
-    async fn workflows(&self) -> Result<Vec<StoredWorkflow>, StoreError> {
-        self.inner.workflows().await
+    async fn record(&self, kind: RecordKind, name: &str) -> Result<Option<StoredRecord>, StoreError> {
+        self.inner.record(kind, name).await
+    }
+
+    async fn records(&self, kind: RecordKind) -> Result<Vec<StoredRecord>, StoreError> {
+        self.inner.records(kind).await
     }
 
     async fn announce(&self, role: Role, member: &Member, ttl: Duration) -> Result<(), StoreError> {

@@ -134,6 +134,7 @@ impl World {
             }
         }
         let mut spec = Spec {
+            tenant: Default::default(),
             workflow: plan.workflow.clone(),
             definition: plan.definition,
             inputs: given,

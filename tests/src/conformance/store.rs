@@ -7,25 +7,25 @@ mod commits;
 mod fleet;
 mod ownership;
 mod reads;
+mod records;
 mod schedules;
 mod sets;
-mod workflows;
 
 pub use cache::*;
 pub use commits::*;
 pub use fleet::*;
 pub use ownership::*;
 pub use reads::*;
+pub use records::*;
 pub use schedules::*;
 pub use sets::*;
-pub use workflows::*;
 
 use crate::poll::until;
 use crate::sample::{command, commit, new_run, run, summary};
 use darkroom_backend::{
     Committed, Created, Definition, Epoch, Event, Member, Role, RunFilter, SavedRecord, Shard, Store, StoreError,
 };
-use darkroom_proto::{Artifact, ErrorClass, RunId, RunStatus, Sha256, StepError, StepPath, Timestamp};
+use darkroom_proto::{Artifact, ErrorClass, RunId, RunStatus, Sha256, StepError, StepPath, Tenant, Timestamp};
 use std::time::Duration;
 
 /// How many shards the stores of the suite have.
@@ -115,8 +115,8 @@ macro_rules! store_conformance {
                 a_schedule_is_written_only_by_who_has_read_its_last_version
                 a_removed_schedule_does_not_come_back
                 due_schedules_are_found_by_their_shard
-                a_workflow_is_written_only_by_who_has_read_its_last_version
-                workflows_are_listed_by_name
+                a_record_is_written_only_by_who_has_read_its_last_version
+                records_are_listed_by_name_and_removed_alone
                 cached_outputs_are_found_under_their_key
                 cached_outputs_are_forgotten_in_time
                 a_new_run_may_be_due

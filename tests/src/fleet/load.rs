@@ -68,6 +68,7 @@ impl Workflow {
     pub fn run(&self, inputs: Map) -> Submission {
         let created_at = Clock::system().now();
         let spec = Spec {
+            tenant: Default::default(),
             workflow: self.plan.workflow.clone(),
             definition: self.plan.definition,
             inputs,

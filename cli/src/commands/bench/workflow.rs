@@ -76,6 +76,7 @@ pub(super) fn films(name: &str, model: &str) -> String {
 /// What a run of it is given.
 pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
     Spec {
+        tenant: Default::default(),
         workflow: file.plan.workflow.clone(),
         definition: file.plan.definition,
         inputs,

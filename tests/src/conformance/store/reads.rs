@@ -73,7 +73,11 @@ pub async fn runs_are_listed_newest_first(subject: impl Subject) {
     assert_eq!(summaries[0], summary(6, RunStatus::Pending));
 }
 
-/// Lists filter by workflow, status and fingerprint, all of them together.
+fn acme() -> Tenant {
+    "acme".parse().unwrap()
+}
+
+/// Lists filter by tenant, workflow, status and fingerprint, all of them together.
 pub async fn lists_are_filtered(subject: impl Subject) {
     let store = subject.store();
     let epoch = owned(&store, S0).await;
@@ -81,11 +85,15 @@ pub async fn lists_are_filtered(subject: impl Subject) {
     for (&id, number) in ids.iter().zip(1..) {
         let mut new = new_run(id, number);
         new.summary.workflow = if number % 2 == 0 { "even".into() } else { "odd".into() };
+        if number == 4 {
+            new.summary.tenant = acme();
+        }
         store.create(&[new.clone()]).await.unwrap();
         if number >= 3 {
             let mut change = commit(id, number, 1, 7);
             change.summary = summary(number, RunStatus::Completed);
             change.summary.workflow = new.summary.workflow;
+            change.summary.tenant = new.summary.tenant;
             store.commit(S0, epoch, vec![change], &[]).await.unwrap();
         }
     }
@@ -99,6 +107,12 @@ pub async fn lists_are_filtered(subject: impl Subject) {
             RunFilter { statuses: vec![RunStatus::Completed, RunStatus::Pending], ..all() },
             ids.iter().rev().copied().collect(),
         ),
+        ("tenant", RunFilter { tenant: Some(acme()), ..all() }, vec![ids[3]]),
+        (
+            "tenant by default",
+            RunFilter { tenant: Some(Tenant::default()), ..all() },
+            ids[..3].iter().rev().copied().collect(),
+        ),
         ("status nobody has", RunFilter { statuses: vec![RunStatus::Paused], ..all() }, vec![]),
         (
             "fingerprint",
@@ -108,6 +122,7 @@ pub async fn lists_are_filtered(subject: impl Subject) {
         (
             "all of them",
             RunFilter {
+                tenant: Some(Tenant::default()),
                 workflow: workflow("odd"),
                 statuses: vec![RunStatus::Pending],
                 fingerprint: Some(summary(1, RunStatus::Pending).fingerprint),

@@ -1,5 +1,5 @@
--- Writes what is kept of a workflow whose version is the one given.
--- KEYS: workflows. ARGV: its name, the version or 0 for a new one, the body.
+-- Writes a record whose version is the one given.
+-- KEYS: the records of its kind. ARGV: its name, the version or 0 for a new one, the body.
 -- Gives 1 and the version now; or 0 and the version in the store, 0 when there is none.
 local name, version, body = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local stored = redis.call('HGET', KEYS[1], name)
