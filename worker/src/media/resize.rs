@@ -5,8 +5,9 @@ use super::{
     Color, DecodeHint, Encoding, Fit, Layout, Limits, MediaError, Picture, Resizing, Size, canvas, decode, encode,
     grayscale, read_info,
 };
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3, U8x4};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 /// Carries a plan out. `focus` (from 0,0 at the top left to 1,1) is what stays when something is cut off; `background` is
 /// what fills up.
@@ -62,24 +63,35 @@ pub fn window(picture: &Picture, part: (f64, f64, f64, f64), size: Size) -> Resu
 
 fn scale(picture: &Picture, window: (f64, f64, f64, f64), size: Size) -> Result<Picture, MediaError> {
     size.check_output()?;
-    let failed = |error: &dyn std::fmt::Display| MediaError::Internal { what: format!("resize: {error}") };
-    let pixel_type = match picture.layout() {
-        Layout::Gray => PixelType::U8,
-        Layout::GrayAlpha => PixelType::U8x2,
-        Layout::Rgb => PixelType::U8x3,
-        Layout::Rgba => PixelType::U8x4,
+    let pixels = match picture.layout() {
+        Layout::Gray => scaled::<U8>(picture, window, size),
+        Layout::GrayAlpha => {
+            // Rare, and not worth what the library's code for a fourth type takes to build.
+            return Ok(scale(&picture.to_layout(Layout::Rgba), window, size)?.to_layout(Layout::GrayAlpha));
+        }
+        Layout::Rgb => scaled::<U8x3>(picture, window, size),
+        Layout::Rgba => scaled::<U8x4>(picture, window, size),
     };
-    let source = ImageRef::new(picture.width(), picture.height(), picture.pixels(), pixel_type)
-        .map_err(|error| failed(&error))?;
-    let mut target = Image::new(size.width, size.height, pixel_type);
+    let pixels = pixels.map_err(|why| MediaError::Internal { what: format!("resize: {why}") })?;
+    Picture::new(size, picture.layout(), pixels)
+}
+
+/// By the type of pixels that it is: of a picture that says its type at run time, the library is compiled for all thirteen
+/// types that it knows, which takes a minute.
+fn scaled<P: PixelTrait>(picture: &Picture, window: (f64, f64, f64, f64), size: Size) -> Result<Vec<u8>, String> {
+    let source = TypedImageRef::<P>::from_buffer(picture.width(), picture.height(), picture.pixels());
+    let source = source.map_err(|error| error.to_string())?;
+    let mut pixels = vec![0; size.width as usize * size.height as usize * P::size()];
+    let mut target =
+        TypedImage::<P>::from_buffer(size.width, size.height, &mut pixels).map_err(|error| error.to_string())?;
     let (left, top, width, height) = window;
     // Opacity is multiplied in first and out after, so that what nobody sees bleeds into nothing.
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .use_alpha(picture.layout().has_alpha())
         .crop(left, top, width, height);
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(&error))?;
-    Picture::new(size, picture.layout(), target.into_vec())
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
+    Ok(pixels)
 }
 
 /// Makes the grey square WebP that `darkroom bench media` makes of each picture, the way the steps `image.resize`,
