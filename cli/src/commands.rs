@@ -9,6 +9,7 @@ pub(crate) mod coordinator;
 pub(crate) mod cost;
 pub(crate) mod docs;
 pub(crate) mod explain;
+pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod outputs;
 pub(crate) mod pause;

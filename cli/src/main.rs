@@ -1,6 +1,7 @@
 //! The `darkroom` command: one binary that runs workflows and looks at them.
 
 mod accounts;
+mod api;
 mod asked;
 mod catalogue;
 mod commands;
@@ -36,7 +37,7 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, list, outputs, pause, plan,
+    approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, keys, list, outputs, pause, plan,
     providers, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
     version, worker, workflows,
 };
@@ -84,6 +85,7 @@ enum Command {
     Simulator(simulator::Args),
     Workflows(workflows::Args),
     Schedules(schedules::Args),
+    Keys(keys::Args),
     Providers(providers::Args),
     Cost(cost::Args),
     Bench(bench::Args),
@@ -155,6 +157,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Providers(args) => providers::run(&args, format).await,
             Command::Cost(args) => cost::run(args, format).await,
             Command::Schedules(args) => schedules::run(args, format).await,
+            Command::Keys(args) => keys::run(args, format).await,
             Command::Simulator(args) => simulator::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Workflows(args) => workflows::run(args, format).await,

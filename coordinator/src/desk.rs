@@ -134,7 +134,8 @@ impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
         &self.plans
     }
 
-    async fn open(&self, id: RunId, stored: &StoredRun) -> Result<Stored, DeskError> {
+    /// A run that was read, with its plan.
+    pub async fn open(&self, id: RunId, stored: &StoredRun) -> Result<Stored, DeskError> {
         let run = decode_run(id, stored)?;
         let plan = self.plans.get(run.spec.definition).await?;
         Ok(Stored { run, plan })

@@ -23,7 +23,7 @@ pub use desk::{Desk, DeskError, Stored, Submission, open_run};
 pub use failpoint::{Failpoint, ParseFailpointError};
 pub use hooks::hooks;
 pub use plans::{PlanError, Plans};
-pub use record::{RecordError, decode_event, decode_run};
+pub use record::{RecordError, decode_event, decode_run, run_row};
 pub use schedules::{ScheduleError, ScheduleRecord, Schedules};
 pub use service::{Coordinator, CoordinatorError, News};
 pub use workflows::{Push, Pushed, Version, WorkflowError, WorkflowRecord, Workflows};

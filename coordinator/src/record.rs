@@ -5,7 +5,7 @@
 
 use darkroom_backend::{RunSummary, StoredRun};
 use darkroom_engine::{Happened, Head, Run, Signal, Spec, Step, awaiting};
-use darkroom_proto::{Map, RunId, Sha256, StepPath};
+use darkroom_proto::{ErrorDocument, Map, RunId, RunRow, Sha256, StepPath};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -128,6 +128,22 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
         tenant: run.spec.tenant.clone(),
+    }
+}
+
+/// A run in a list.
+pub fn run_row(id: RunId, summary: &RunSummary) -> RunRow {
+    RunRow {
+        id: id.to_string(),
+        workflow: summary.workflow.clone(),
+        version: summary.definition,
+        status: summary.status,
+        step: summary.step.clone(),
+        created_at: summary.created_at,
+        updated_at: summary.updated_at,
+        finished_at: summary.finished_at,
+        error: summary.error.as_ref().map(ErrorDocument::from),
+        cost: summary.spent.usd(),
     }
 }
 

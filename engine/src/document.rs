@@ -1,9 +1,11 @@
 //! A run as people and services read it.
 
+use crate::change::{Happened, What};
 use crate::parking::CYCLES_MAX;
 use crate::plan::{Body, BranchKind, Call, FanOut, NodeIndex, Plan, Rule, Work};
 use crate::run::{Place, Run, State, Step};
 use darkroom_proto::{CostDocument, ErrorDocument, Map, Money, RunDocument, StepDocument, StepPath, StepStatus};
+use serde_json::{Value, json};
 
 /// How many instances of a fan-out a run's document shows; more come by `show RUN --step`.
 pub const INSTANCES_SHOWN: u32 = 100;
@@ -29,6 +31,29 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         },
         error: run.head.failure.as_ref().map(|failure| ErrorDocument::from(&failure.error)),
     }
+}
+
+/// The document of an event: `seq`, `at`, `event` and what belongs to it. Times are text and money is dollars, as in all
+/// documents.
+pub fn event_document(seq: u64, happened: &Happened) -> Value {
+    let mut document = json!({ "seq": seq, "at": happened.at.to_string() });
+    // An event that is no JSON would be one of ours that can't be written, and there is none.
+    if let (Value::Object(document), Ok(Value::Object(what))) = (&mut document, serde_json::to_value(&happened.what)) {
+        document.extend(what);
+        match &happened.what {
+            What::StepRetrying { again_at, .. } | What::StepParked { again_at, .. } => {
+                document.insert("again_at".to_owned(), again_at.to_string().into());
+            }
+            What::StepCompleted { cost, .. } if !cost.is_none() => {
+                document.insert("cost".to_owned(), cost.spent.usd().into());
+            }
+            What::StepCancelled { spent, .. } if spent.usd() > 0.0 => {
+                document.insert("cost".to_owned(), spent.usd().into());
+            }
+            _ => {}
+        }
+    }
+    document
 }
 
 /// The document of one step, instance or fan-out; with all of its instances from number `after + 1` on, at most `limit`.

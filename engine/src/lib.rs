@@ -63,7 +63,7 @@ pub use change::{Change, Effect, Event, Happened, What};
 pub use compile::{Compiled, compile};
 pub use definition::About;
 pub use diagnostic::{Diagnostic, Severity};
-pub use document::{INSTANCES_SHOWN, run_document, step_document};
+pub use document::{INSTANCES_SHOWN, event_document, run_document, step_document};
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
 pub use held::{Held, held_op};

@@ -414,3 +414,33 @@ pub enum InputType {
     /// A script of scenes: a list of `{number, prompt, narration, …}`.
     Scenes,
 }
+
+impl InputType {
+    /// The word of the language for it; `enum` for words.
+    pub fn name(&self) -> &'static str {
+        match self {
+            InputType::String => "string",
+            InputType::Integer => "integer",
+            InputType::Number => "number",
+            InputType::Boolean => "boolean",
+            InputType::Enum(_) => "enum",
+            InputType::Image => "image",
+            InputType::Images => "image[]",
+            InputType::Video => "video",
+            InputType::Audio => "audio",
+            InputType::File => "file",
+            InputType::Files => "file[]",
+            InputType::Json => "json",
+            InputType::Csv => "csv",
+            InputType::Scenes => "scenes",
+        }
+    }
+
+    /// The words that an `enum` takes; none of other types.
+    pub fn words(&self) -> &[String] {
+        match self {
+            InputType::Enum(words) => words,
+            _ => &[],
+        }
+    }
+}

@@ -62,6 +62,29 @@ pub struct Spec {
     pub schedule: Option<Scheduled>,
 }
 
+impl Spec {
+    /// What a run of a plan is given, with nothing special about it.
+    pub fn new(plan: &Plan, inputs: Map, created_at: Timestamp) -> Spec {
+        Spec {
+            tenant: Tenant::default(),
+            workflow: plan.workflow.clone(),
+            definition: plan.definition,
+            inputs,
+            created_at,
+            artifacts_url: String::new(),
+            out: None,
+            filename: None,
+            only: None,
+            on_error: None,
+            fresh: false,
+            existing: BTreeSet::new(),
+            estimated: Money::ZERO,
+            saved: BTreeMap::new(),
+            schedule: None,
+        }
+    }
+}
+
 /// The outcome of an earlier, equal step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reusable {

@@ -3,13 +3,11 @@
 use crate::failure::Failure;
 use crate::fleet::{Fleet, POOLS, SHARDS, Slots};
 use crate::role::{RoleArgs, Stage};
+use crate::{api, folder};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
-use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans, hooks};
-use std::net::SocketAddr;
+use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -34,17 +32,16 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Some(text) => Some(text.parse().map_err(|error| Failure::usage(format!("test.failpoint: {error}")))?),
         None => None,
     };
-    // Somebody told where providers reach us, so there is a door for what they say.
-    let listen_for = stage.settings.public_url().map(|_| stage.settings.api_listen()).transpose()?;
+    let (settings, artifacts) = (stage.settings.clone(), folder::artifacts(&stage.settings)?);
+    // A wrong address is told at once, not when the servers are there.
+    settings.api_listen()?;
     let recheck_every = stage.settings.recheck_every()?;
     let play = stage.play(pools, Slots::default(), move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
-        let listening = listen_for;
+        let api = api::serve(settings.clone(), artifacts.clone(), fleet.clone(), stop.clone());
         Ok(async move {
-            let mut hooks = JoinSet::new();
-            if let Some(address) = listening {
-                hooks.spawn(serve_hooks(address, fleet.clone()));
-            }
+            let mut serving = JoinSet::new();
+            serving.spawn(api);
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
                 None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop)).await,
@@ -57,31 +54,6 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         })
     });
     Box::pin(play).await
-}
-
-/// How long is waited before it is tried again to listen where somebody else does.
-const LISTEN_AGAIN: Duration = Duration::from_secs(2);
-
-/// Listens for webhooks of providers, and for nothing else. One coordinator of a machine is enough for that.
-async fn serve_hooks(address: SocketAddr, fleet: Fleet) {
-    let mut told = false;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                tracing::info!(%address, "listening for webhooks of providers under /hooks");
-                let routes = hooks(fleet.store.store.clone(), fleet.queue.clone(), fleet.desk());
-                if let Err(error) = axum::serve(listener, routes).await {
-                    tracing::error!(%error, "webhooks are not heard any more; trying again");
-                }
-            }
-            Err(error) if !told => {
-                told = true;
-                tracing::warn!(%address, %error, "can't listen for webhooks there; another coordinator may");
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(LISTEN_AGAIN).await;
-    }
 }
 
 /// How many loops decide, each about shards of its own: while one waits for the store the other goes on.

@@ -6,7 +6,8 @@ use crate::folder;
 use crate::output::{Format, say, say_json, span, table};
 use crate::settings::Settings;
 use darkroom_backend::{RunFilter, RunSummary};
-use darkroom_proto::{ErrorDocument, RunId, RunRow, RunStatus, Timestamp};
+use darkroom_coordinator::run_row;
+use darkroom_proto::{RunId, RunRow, RunStatus, Timestamp};
 use std::process::ExitCode;
 
 /// List the runs of this folder, or of the fleet, the newest first
@@ -61,7 +62,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     let next_cursor = (runs.len() > limit).then(|| runs[limit - 1].0.to_string());
     runs.truncate(limit);
     if format == Format::Json {
-        say_json(&Page { data: runs.iter().map(|(id, summary)| row(*id, summary)).collect(), next_cursor });
+        say_json(&Page { data: runs.iter().map(|(id, summary)| run_row(*id, summary)).collect(), next_cursor });
         return Ok(ExitCode::SUCCESS);
     }
     if runs.is_empty() {
@@ -85,20 +86,4 @@ fn cells(id: RunId, summary: &RunSummary, now: Timestamp) -> Vec<String> {
         span(now.since(summary.created_at)),
         why,
     ]
-}
-
-/// A run in a list.
-fn row(id: RunId, summary: &RunSummary) -> RunRow {
-    RunRow {
-        id: id.to_string(),
-        workflow: summary.workflow.clone(),
-        version: summary.definition,
-        status: summary.status,
-        step: summary.step.clone(),
-        created_at: summary.created_at,
-        updated_at: summary.updated_at,
-        finished_at: summary.finished_at,
-        error: summary.error.as_ref().map(ErrorDocument::from),
-        cost: summary.spent.usd(),
-    }
 }

@@ -2,12 +2,11 @@
 
 use crate::door::Records;
 use crate::failure::{EXIT_INTERRUPTED, Failure};
-use crate::output::{Format, complain, say};
+use crate::output::{Format, say};
 use crate::run_name;
 use crate::settings::Settings;
 use crate::trail::{Followed, Trail};
-use darkroom_engine::{CYCLES_MAX, Happened, What};
-use serde::Serialize;
+use darkroom_engine::{CYCLES_MAX, Happened, What, event_document};
 use std::process::ExitCode;
 
 /// Show what happens to a run, until it ends
@@ -26,36 +25,6 @@ pub(crate) struct Args {
     no_follow: bool,
 }
 
-/// An event, as a line of JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    seq: u64,
-    at: String,
-    #[serde(flatten)]
-    what: &'a What,
-    /// Instead of the number that is stored: times are text in all documents.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    again_at: Option<String>,
-    /// In USD, as in all documents.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<f64>,
-}
-
-impl Line<'_> {
-    fn of(seq: u64, happened: &Happened) -> Line<'_> {
-        let again_at = match &happened.what {
-            What::StepRetrying { again_at, .. } | What::StepParked { again_at, .. } => Some(again_at.to_string()),
-            _ => None,
-        };
-        let cost = match &happened.what {
-            What::StepCompleted { cost, .. } if !cost.is_none() => Some(cost.spent.usd()),
-            What::StepCancelled { spent, .. } if spent.usd() > 0.0 => Some(spent.usd()),
-            _ => None,
-        };
-        Line { seq, at: happened.at.to_string(), what: &happened.what, again_at, cost }
-    }
-}
-
 pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     let records = Records::open(&settings).await?;
@@ -63,11 +32,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     let mut trail = Trail::new(&settings, records, id, args.after);
     let show = |seq: u64, happened: &Happened| match format {
         Format::Table => say(&line(happened)),
-        // By way of a value, in which a later key takes the place of an earlier one.
-        Format::Json => match serde_json::to_value(Line::of(seq, happened)).map(|line| line.to_string()) {
-            Ok(text) => say(&text),
-            Err(error) => complain(&format!("error: event {seq} is no JSON: {error}")),
-        },
+        Format::Json => say(&event_document(seq, happened).to_string()),
     };
     if args.no_follow {
         loop {

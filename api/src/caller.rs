@@ -1,0 +1,109 @@
+//! [`Caller`]: who asks, whose they are, and what they may do.
+
+use crate::key::{KeyError, Scope};
+use crate::problem::Problem;
+use crate::service::Shared;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::{StatusCode, header, request::Parts};
+use darkroom_backend::{Ledger, Queue, Store};
+use darkroom_proto::Tenant;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+/// Whoever sent a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    tenant: Tenant,
+    scopes: BTreeSet<Scope>,
+    key: Option<String>,
+    name: String,
+}
+
+impl Caller {
+    /// Somebody on this machine, while there are no keys.
+    pub(crate) fn local() -> Caller {
+        Caller {
+            tenant: Tenant::default(),
+            scopes: BTreeSet::from([Scope::Admin]),
+            key: None,
+            name: "local".to_owned(),
+        }
+    }
+
+    /// Whose they are.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The id of their key, if they showed one.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Who did it, for the audit trail.
+    pub(crate) fn who(&self) -> String {
+        match &self.key {
+            Some(id) if self.name.is_empty() => format!("key {id}"),
+            Some(id) => format!("{} (key {id})", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = Scope> {
+        self.scopes.iter().copied()
+    }
+
+    /// Refuses what their key does not allow.
+    pub(crate) fn may(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.iter().any(|held| held.includes(scope)) {
+            return Ok(());
+        }
+        let detail = format!("the key does not have the scope `{}`", scope.name());
+        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+            .advice(format!("use another key: darkroom keys create --scopes {}", scope.name())))
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Problem {
+        match error {
+            KeyError::Store(error) => error.into(),
+            KeyError::Missing(_) => Problem::not_found(error.to_string()),
+            KeyError::Busy(_) | KeyError::TooMany => Problem::conflict(error.to_string()),
+            KeyError::NoRandomness | KeyError::Corrupt { .. } => Problem::internal(error.to_string()),
+        }
+    }
+}
+
+impl<S: Store + Ledger, Q: Queue> FromRequestParts<Shared<S, Q>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Shared<S, Q>) -> Result<Caller, Problem> {
+        let Some(shown) = parts.headers.get(header::AUTHORIZATION) else {
+            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+            // Whoever is on this machine may do everything until somebody makes a key. A request that was passed on says
+            // where it comes from, and is not from here.
+            let is_passed_on =
+                parts.headers.contains_key("x-forwarded-for") || parts.headers.contains_key(header::FORWARDED);
+            let is_local = peer.is_some_and(|ip| ip.is_loopback()) && !is_passed_on;
+            if is_local && !api.keys.any().await? {
+                return Ok(Caller::local());
+            }
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "no key was shown")
+                .advice("send `Authorization: Bearer dk_…`; darkroom keys create makes a key"));
+        };
+        let secret = shown.to_str().ok().and_then(|text| {
+            let (scheme, secret) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+        });
+        let key = match secret {
+            Some(secret) => api.keys.shown(secret).await?,
+            None => None,
+        };
+        let key = key.ok_or_else(|| {
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "the key is not known, has expired or was revoked")
+                .advice("darkroom keys list shows the keys that there are")
+        })?;
+        Ok(Caller { tenant: key.tenant, scopes: key.scopes, key: Some(key.id), name: key.name })
+    }
+}

@@ -1,0 +1,359 @@
+//! What somebody wants of a run: `POST /v1/runs/{id}/cancel` and the like.
+
+use crate::caller::Caller;
+use crate::intake::Intake;
+use crate::key::Scope;
+use crate::page::page;
+use crate::problem::{Mistake, Problem};
+use crate::runs::{body, optional_body};
+use crate::service::{Api, Shared};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use darkroom_backend::{Ledger, Queue, RunFilter, Store};
+use darkroom_coordinator::{RunCommand, Stored, decode_event};
+use darkroom_engine::{
+    Approval, Decision, SIGNAL_BYTES_MAX, What, answers, awaiting, run_document, settable, step_document,
+};
+use darkroom_proto::{Map, RunId, RunStatus, StepPath};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long it is watched for what came of a command: most come at once.
+const WATCHED: Duration = Duration::from_secs(2);
+
+/// How often it is looked meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How many events are read at once.
+const EVENTS_MAX: usize = 1_000;
+
+/// How many runs are looked at for what waits for people.
+const APPROVALS_MAX: usize = 500;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    /// The step to go on from, which is dropped with all that depends on it.
+    #[serde(default)]
+    from_step: Option<String>,
+    /// Inputs that have other values from now on.
+    #[serde(default)]
+    set: Map,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signal {
+    name: String,
+    #[serde(default)]
+    data: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    /// The step, where several wait.
+    #[serde(default)]
+    step: Option<String>,
+    #[serde(default)]
+    answers: Map,
+    /// Which of the pictures, from 1.
+    #[serde(default)]
+    choose: Option<u32>,
+    #[serde(default)]
+    note: String,
+}
+
+/// `POST /v1/runs/{id}/cancel`
+pub(crate) async fn cancel<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Operate)?;
+    let Reason { reason } = optional_body(&bytes)?;
+    let stored = api.open_run(&caller, &id).await?;
+    let reason = said(&caller, &reason);
+    let is_answer = |what: &What| matches!(what, What::RunCancelled { .. });
+    api.give(&stored, &headers, |_| RunCommand::Cancel { reason }, is_answer).await
+}
+
+/// `POST /v1/runs/{id}/terminate`
+pub(crate) async fn terminate<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Operate)?;
+    let Reason { reason } = optional_body(&bytes)?;
+    let stored = api.open_run(&caller, &id).await?;
+    let reason = said(&caller, &reason);
+    let is_answer = |what: &What| matches!(what, What::RunCancelled { .. });
+    api.give(&stored, &headers, |_| RunCommand::Terminate { reason }, is_answer).await
+}
+
+/// `POST /v1/runs/{id}/pause`
+pub(crate) async fn pause<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Operate)?;
+    let Reason { reason } = optional_body(&bytes)?;
+    let stored = api.open_run(&caller, &id).await?;
+    let reason = said(&caller, &reason);
+    api.give(&stored, &headers, |_| RunCommand::Pause { reason }, |what| matches!(what, What::RunPaused { .. })).await
+}
+
+/// `POST /v1/runs/{id}/resume`
+pub(crate) async fn resume<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Operate)?;
+    let Resume { from_step, set } = optional_body(&bytes)?;
+    let stored = api.run_of(&caller, &id).await?;
+    let (run, plan) = (&stored.run, &stored.plan);
+    let from: Option<StepPath> = from_step
+        .map(|text| {
+            let path = text.parse().ok().filter(|path| step_document(plan, run, path, 0, 0).is_some());
+            path.ok_or_else(|| {
+                Problem::bad_request(format!("the run has no step `{text}`"))
+                    .mistakes(vec![Mistake::at("/from_step", "no such step")])
+            })
+        })
+        .transpose()?;
+    let (has_ended, is_paused) = (run.head.status.is_terminal(), run.head.paused.is_some());
+    if !has_ended && !is_paused {
+        return Err(Problem::conflict(format!("{} is {}: there is nothing to go on with", run.id, run.head.status)));
+    }
+    if !has_ended && from.is_some() {
+        return Err(Problem::conflict("the run has not ended, so no step of it can be dropped"));
+    }
+    if run.head.status == RunStatus::Completed && from.is_none() && run.head.tolerated == 0 {
+        return Err(Problem::conflict("the run is completed: there is nothing to go on with")
+            .advice("give `from_step` to do a step and what depends on it again"));
+    }
+    let set = Intake { api: &api, caller: &caller }.with_files(plan, set).await?;
+    settable(plan, run, from.as_ref(), &set).map_err(Problem::conflict)?;
+    let is_answer = |what: &What| matches!(what, What::RunResumed { .. } | What::Refused { .. });
+    api.give(&stored, &headers, |_| RunCommand::Resume { from, set }, is_answer).await
+}
+
+/// `POST /v1/runs/{id}/signal`
+pub(crate) async fn signal<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Operate)?;
+    let Signal { name, data } = body(&bytes)?;
+    let length = data.to_string().len();
+    if length > SIGNAL_BYTES_MAX {
+        return Err(Problem::too_large(format!("the data has {length} bytes, over the limit of {SIGNAL_BYTES_MAX}"))
+            .advice("send a file or a link instead"));
+    }
+    let stored = api.open_run(&caller, &id).await?;
+    let by = caller.who();
+    api.give(&stored, &headers, |_| RunCommand::Signal { name, data, by }, |_| false).await
+}
+
+/// `POST /v1/runs/{id}/approve`
+pub(crate) async fn approve<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    api.decide(&caller, &id, true, &headers, &bytes).await
+}
+
+/// `POST /v1/runs/{id}/reject`
+pub(crate) async fn reject<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    api.decide(&caller, &id, false, &headers, &bytes).await
+}
+
+/// `GET /v1/approvals`: what waits for people.
+pub(crate) async fn approvals<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Read)?;
+    let filter = RunFilter {
+        tenant: Some(caller.tenant().clone()),
+        statuses: vec![RunStatus::Waiting, RunStatus::Running],
+        limit: APPROVALS_MAX,
+        ..RunFilter::default()
+    };
+    let mut data = Vec::new();
+    for (id, _) in api.store.list(&filter).await? {
+        let Some(stored) = api.desk.load(id).await? else { continue };
+        let shown = run_document(&stored.plan, &stored.run);
+        for (step, ..) in awaiting(&stored.run) {
+            let document = step_document(&stored.plan, &stored.run, step, 0, 1);
+            let asks = document.and_then(|document| document.asks);
+            data.push(json!({ "run": id, "workflow": shown.workflow, "step": step, "asks": asks }));
+        }
+    }
+    let Value::Array(data) = api.with_links(Value::Array(data)).await? else {
+        return Err(Problem::internal("no list"));
+    };
+    Ok(page(data, None, "/v1/approvals"))
+}
+
+/// Who did it, and why if they said.
+fn said(caller: &Caller, reason: &str) -> String {
+    match reason.trim() {
+        "" => format!("by {}", caller.who()),
+        reason => format!("{reason} (by {})", caller.who()),
+    }
+}
+
+impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
+    /// A run that has not ended.
+    async fn open_run(&self, caller: &Caller, id: &str) -> Result<Stored, Problem> {
+        let stored = self.run_of(caller, id).await?;
+        match stored.run.head.status.is_terminal() {
+            true => Err(Problem::conflict(format!("{} is {} already", stored.run.id, stored.run.head.status))),
+            false => Ok(stored),
+        }
+    }
+
+    async fn decide(
+        &self,
+        caller: &Caller,
+        id: &str,
+        approved: bool,
+        headers: &HeaderMap,
+        bytes: &[u8],
+    ) -> Result<Response, Problem> {
+        caller.may(Scope::Operate)?;
+        let wanted: Decide = optional_body(bytes)?;
+        let stored = self.open_run(caller, id).await?;
+        let (step, approval) = meant(&stored, wanted.step.as_deref())?;
+        let decision = Decision {
+            key: String::new(),
+            step: Some(step.clone()),
+            approved,
+            answers: wanted.answers,
+            choice: wanted.choose,
+            by: caller.who(),
+            note: wanted.note,
+        };
+        answers(approval, &decision).map_err(|reason| {
+            Problem::bad_request(format!("`{step}`: {reason}")).advice("GET /v1/approvals shows what is asked")
+        })?;
+        self.give(&stored, headers, |_| RunCommand::Decide(decision), |_| false).await
+    }
+
+    /// Gives a command to a run, and tells what came of it if that is known soon.
+    async fn give(
+        &self,
+        stored: &Stored,
+        headers: &HeaderMap,
+        command: impl FnOnce(&str) -> RunCommand,
+        is_answer: impl Fn(&What) -> bool,
+    ) -> Result<Response, Problem> {
+        let id = stored.run.id;
+        let given = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| key.trim_matches('"'));
+        let key = match given {
+            Some(key) if (1..=200).contains(&key.len()) => format!("api/{id}/{key}"),
+            Some(_) => return Err(Problem::bad_request("an idempotency key has 1 to 200 bytes")),
+            None => uuid::Uuid::new_v4().to_string(),
+        };
+        let mut after = 0;
+        while let Some(last) = self.store.events(id, after, EVENTS_MAX).await?.last() {
+            after = last.seq;
+        }
+        self.desk.command(id, &key, &command(&key)).await?;
+        let is_answer = |what: &What| is_ours(what, &key) || is_answer(what);
+        let answer = self.answer(id, after, is_answer).await?;
+        let status = self.store.load(id).await?.map(|stored| stored.summary.status);
+        match answer {
+            Some(What::Refused { reason, .. }) => Err(Problem::conflict(reason).code("refused")),
+            answer => {
+                let document = json!({ "id": id, "status": status, "applied": answer.is_some() });
+                let code = if answer.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+                Ok((code, axum::Json(document)).into_response())
+            }
+        }
+    }
+
+    /// The first answer among the events of a run after `after`, if one comes soon.
+    async fn answer(
+        &self,
+        id: RunId,
+        mut after: u64,
+        is_answer: impl Fn(&What) -> bool,
+    ) -> Result<Option<What>, Problem> {
+        let give_up = tokio::time::Instant::now() + WATCHED;
+        loop {
+            for event in self.store.events(id, after, EVENTS_MAX).await? {
+                after = event.seq;
+                let happened = decode_event(&event.body).map_err(|error| Problem::internal(error.to_string()))?;
+                if is_answer(&happened.what) {
+                    return Ok(Some(happened.what));
+                }
+            }
+            if tokio::time::Instant::now() > give_up {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Whether an event is the answer to the command of a key.
+fn is_ours(what: &What, key: &str) -> bool {
+    match what {
+        What::SignalKept { key: of, .. }
+        | What::SignalTaken { key: of, .. }
+        | What::StepDecided { key: of, .. }
+        | What::Refused { key: of, .. } => of == key,
+        _ => false,
+    }
+}
+
+/// The step that somebody decides on.
+fn meant<'a>(stored: &'a Stored, step: Option<&str>) -> Result<(&'a StepPath, &'a Approval), Problem> {
+    let waiting: Vec<_> = awaiting(&stored.run).map(|(path, _, approval)| (path, approval)).collect();
+    let names = || waiting.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>().join(", ");
+    match (step, waiting.as_slice()) {
+        (_, []) => Err(Problem::conflict("no step of the run waits for a person")),
+        (None, [one]) => Ok(*one),
+        (None, _) => Err(Problem::conflict(format!("several steps wait: {}", names())).advice("say which: `step`")),
+        (Some(step), _) => waiting.iter().find(|(path, _)| path.as_str() == step).copied().ok_or_else(|| {
+            Problem::conflict(format!("`{step}` waits for no person")).advice(format!("waiting: {}", names()))
+        }),
+    }
+}

@@ -1,0 +1,151 @@
+//! `GET /v1/runs/{id}/events`: what happens to a run, as Server-Sent Events that go on where a client was.
+
+use crate::caller::Caller;
+use crate::key::Scope;
+use crate::problem::Problem;
+use crate::runs::run_id;
+use crate::service::Shared;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use darkroom_backend::{Ledger, Queue, Store};
+use darkroom_coordinator::decode_event;
+use darkroom_engine::{What, event_document};
+use darkroom_proto::RunId;
+use futures_util::stream;
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// How many events are read at once.
+const EVENTS_MAX: usize = 200;
+
+/// How soon it is looked again after something happened, which is the most often that a client hears; each look in vain doubles
+/// it.
+const LOOK_MIN: Duration = Duration::from_millis(250);
+
+/// The longest between two looks.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// How often a client is told that the connection lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Where a client says which event it saw last.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct After {
+    after: Option<u64>,
+}
+
+/// The kind of an event, by which clients choose what they listen for.
+pub(crate) fn kind(what: &What) -> &'static str {
+    match what {
+        What::RunCompleted { .. } | What::RunCancelled { .. } => "complete",
+        What::RunFailed { .. } | What::StepFailed { .. } => "error",
+        What::StepCompleted { .. } | What::StepSkipped { .. } | What::StepCancelled { .. } => "checkpoint",
+        _ => "progress",
+    }
+}
+
+/// Whether a run has ended with this.
+fn ends(what: &What) -> bool {
+    matches!(what, What::RunCompleted { .. } | What::RunFailed { .. } | What::RunCancelled { .. })
+}
+
+/// How far the events of a run were read.
+struct Reading<S, Q> {
+    api: Shared<S, Q>,
+    run: RunId,
+    after: u64,
+    read: std::collections::VecDeque<Event>,
+    /// The last event that was read ended the run.
+    may_be_over: bool,
+    pause: Duration,
+}
+
+/// `GET /v1/runs/{id}/events`
+pub(crate) async fn follow<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    caller.may(Scope::Read)?;
+    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let run = run_id(&id)?;
+    let stored = api.store.load(run).await?.filter(|stored| stored.summary.tenant == *caller.tenant());
+    if stored.is_none() {
+        return Err(Problem::not_found(format!("there is no run {run}")));
+    }
+    let after = match headers.get(LAST_EVENT_ID) {
+        Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()),
+        None => Some(query.after.unwrap_or(0)),
+    };
+    let after = after.ok_or_else(|| Problem::bad_request("Last-Event-ID is no id of an event of a run"))?;
+    let reading = Reading { api, run, after, read: Default::default(), may_be_over: true, pause: Duration::ZERO };
+    let events = stream::unfold(reading, |mut reading| async move {
+        let event = reading.next().await?;
+        Some((Ok::<_, Infallible>(event), reading))
+    });
+    let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("alive");
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
+    // Proxies that collect an answer before they pass it on are told not to.
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl<S: Store + Ledger, Q: Queue> Reading<S, Q> {
+    /// The next event; `None` when the run has ended and all of them were read.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.read.pop_front() {
+                return Some(event);
+            }
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
+            }
+            match self.look().await {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(problem) => {
+                    // The client comes again, with the id of the last event.
+                    tracing::debug!(run = %self.run, status = problem.status(), "a stream of events ends early");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Reads on. False: there is nothing more to come.
+    async fn look(&mut self) -> Result<bool, Problem> {
+        let events = self.api.store.events(self.run, self.after, EVENTS_MAX).await?;
+        self.pause = match (events.len(), self.pause) {
+            (EVENTS_MAX, _) => Duration::ZERO,
+            (0, pause) => (pause * 2).clamp(LOOK_MIN, LOOK_MAX),
+            _ => LOOK_MIN,
+        };
+        if events.is_empty() {
+            if !self.may_be_over {
+                return Ok(true);
+            }
+            let stored = self.api.store.load(self.run).await?;
+            self.may_be_over = false;
+            return Ok(stored.is_some_and(|stored| !stored.summary.status.is_terminal()));
+        }
+        for event in events {
+            self.after = event.seq;
+            let happened = decode_event(&event.body).map_err(|error| Problem::internal(error.to_string()))?;
+            self.may_be_over = ends(&happened.what);
+            let document = event_document(event.seq, &happened);
+            let event = Event::default().id(event.seq.to_string()).event(kind(&happened.what));
+            self.read.push_back(event.data(document.to_string()));
+        }
+        Ok(true)
+    }
+}

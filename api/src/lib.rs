@@ -1,0 +1,24 @@
+//! What other services ask: the HTTP API, and runs that are handed in over AMQP.
+//!
+//! Everything here is a thin coat around the desk, the store and the engine's documents: a run that is created over HTTP, over
+//! AMQP or by the CLI is the same run.
+
+mod artifacts;
+mod caller;
+mod command;
+mod events;
+mod files;
+mod intake;
+mod key;
+mod link;
+mod page;
+mod problem;
+mod runs;
+mod service;
+mod workflows;
+
+pub use caller::Caller;
+pub use intake::{Intake, Wanted};
+pub use key::{ApiKey, ApiKeys, KeyError, NewKey, Scope};
+pub use problem::Problem;
+pub use service::{Api, Fetched, Options, Surroundings, router};

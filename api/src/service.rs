@@ -1,0 +1,231 @@
+//! [`Api`]: what the API is made of, and its routes.
+
+use crate::caller::Caller;
+use crate::key::ApiKeys;
+use crate::link::Signer;
+use crate::problem::Problem;
+use crate::{artifacts, command, events, files, runs, workflows};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use darkroom_backend::{Artifacts, Details, Ledger, Queue, Store};
+use darkroom_coordinator::{Desk, Workflows};
+use darkroom_engine::preview::Offer;
+use darkroom_proto::{Duration, Timestamp};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// How long a body may be that is read at once: a batch of a thousand runs.
+const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// How long links to artifacts are good for.
+const LINKED_FOR: Duration = Duration(3_600_000);
+
+/// What whoever serves the API lends it: it does no HTTP of its own, and knows nothing of pictures.
+pub trait Surroundings: Send + Sync + 'static {
+    /// Fetches what a link leads to, at most so many bytes, by a client that refuses private addresses.
+    fn fetch(&self, link: String, bytes_max: u64) -> BoxFuture<'static, Result<Fetched, Problem>>;
+
+    /// What a file is, told from its content: media type, and the size of a picture.
+    fn look(&self, file: &Path, bytes: u64) -> Details;
+
+    /// Who serves a model for an op, and for how much.
+    fn offer(&self, op: &str, model: &str) -> Option<Offer>;
+}
+
+/// What a link led to.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What they are.
+    pub media_type: String,
+    /// The name at the end of the link.
+    pub name: String,
+}
+
+/// How an API is served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it is reached from outside, without a slash at its end; links begin with it. Empty: links are relative.
+    pub public_url: String,
+    /// The largest file that is taken in, in bytes.
+    pub file_bytes_max: u64,
+    /// The folder that uploads lie in until they are complete. `None`: the system's.
+    pub staging: Option<std::path::PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { public_url: String::new(), file_bytes_max: 4 << 30, staging: None }
+    }
+}
+
+/// What the API is made of.
+pub struct Api<S, Q> {
+    pub(crate) store: S,
+    pub(crate) desk: Desk<S, Q>,
+    pub(crate) workflows: Workflows<S>,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) keys: ApiKeys<S>,
+    pub(crate) surroundings: Arc<dyn Surroundings>,
+    pub(crate) options: Options,
+    signer: OnceCell<Signer>,
+}
+
+impl<S, Q> std::fmt::Debug for Api<S, Q> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
+    /// An API over a store and a queue.
+    pub fn new(
+        store: S,
+        desk: Desk<S, Q>,
+        artifacts: Artifacts,
+        surroundings: Arc<dyn Surroundings>,
+        options: Options,
+    ) -> Api<S, Q> {
+        Api {
+            workflows: Workflows::new(store.clone()),
+            keys: ApiKeys::new(store.clone()),
+            store,
+            desk,
+            artifacts,
+            surroundings,
+            options,
+            signer: OnceCell::new(),
+        }
+    }
+
+    /// The keys that it lets in.
+    pub fn keys(&self) -> &ApiKeys<S> {
+        &self.keys
+    }
+
+    pub(crate) async fn signer(&self) -> Result<&Signer, Problem> {
+        let made = self.signer.get_or_try_init(|| async {
+            self.store.secret().await.map(|secret| Signer::new(&format!("api/{secret}")))
+        });
+        Ok(made.await?)
+    }
+
+    /// A document with a link to each artifact in it, and the artifacts' names taken apart.
+    pub(crate) async fn with_links(&self, mut document: Value) -> Result<Value, Problem> {
+        let signer = self.signer().await?;
+        let until = darkroom_backend::Clock::system().now().after(LINKED_FOR);
+        link_all(&mut document, signer, &self.options.public_url, until);
+        Ok(document)
+    }
+
+    /// Runs what waits for a disk where that holds nobody up.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Artifacts) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let artifacts = self.artifacts.clone();
+        tokio::task::spawn_blocking(move || work(&artifacts))
+            .await
+            .map_err(|error| Problem::internal(format!("a task broke: {error}")))
+    }
+}
+
+fn link_all(value: &mut Value, signer: &Signer, base: &str, until: Timestamp) {
+    if let Some(artifact) = darkroom_proto::Artifact::from_value(value)
+        && let Value::Object(object) = value
+    {
+        object.entry("duration").or_insert(Value::Null);
+        object.insert("stem".to_owned(), artifact.stem().into());
+        object.insert("ext".to_owned(), artifact.ext().into());
+        object.insert("url".to_owned(), signer.link(base, &artifact, until).into());
+        return;
+    }
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(|value| link_all(value, signer, base, until)),
+        Value::Object(object) => object.values_mut().for_each(|value| link_all(value, signer, base, until)),
+        _ => {}
+    }
+}
+
+/// What handlers are given.
+pub(crate) type Shared<S, Q> = Arc<Api<S, Q>>;
+
+/// The routes of the API.
+pub fn router<S: Store + Ledger, Q: Queue>(api: Arc<Api<S, Q>>) -> Router {
+    Router::new()
+        .route("/v1/runs", get(runs::list::<S, Q>).post(runs::create::<S, Q>))
+        .route("/v1/runs/batch", post(runs::create_batch::<S, Q>))
+        .route("/v1/runs/{id}", get(runs::get::<S, Q>))
+        .route("/v1/runs/{id}/steps", get(runs::steps::<S, Q>))
+        .route("/v1/runs/{id}/events", get(events::follow::<S, Q>))
+        .route("/v1/runs/{id}/cancel", post(command::cancel::<S, Q>))
+        .route("/v1/runs/{id}/terminate", post(command::terminate::<S, Q>))
+        .route("/v1/runs/{id}/pause", post(command::pause::<S, Q>))
+        .route("/v1/runs/{id}/resume", post(command::resume::<S, Q>))
+        .route("/v1/runs/{id}/signal", post(command::signal::<S, Q>))
+        .route("/v1/runs/{id}/approve", post(command::approve::<S, Q>))
+        .route("/v1/runs/{id}/reject", post(command::reject::<S, Q>))
+        .route("/v1/approvals", get(command::approvals::<S, Q>))
+        .route("/v1/plans", post(runs::plan::<S, Q>))
+        .route("/v1/workflows", get(workflows::list::<S, Q>).post(workflows::push::<S, Q>))
+        .route("/v1/workflows/{name}", get(workflows::get::<S, Q>))
+        .route("/v1/artifacts/{sha256}", get(artifacts::get::<S, Q>))
+        .route("/v1/whoami", get(whoami::<S, Q>))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // Streamed to the disk, with a limit of its own.
+        .route("/v1/files", post(files::upload::<S, Q>).layer(DefaultBodyLimit::disable()))
+        .fallback(|| async { Problem::not_found("there is no such address; the API's are under /v1") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not with this method")
+        })
+        .layer(middleware::from_fn(around))
+        .with_state(api)
+}
+
+/// What holds for every answer: a request id, no guessing of types, nothing kept by caches, and a line in the log.
+async fn around(request: Request, next: Next) -> Response {
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let fits = |id: &&str| (1..=100).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let id = given.filter(fits).map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let began = std::time::Instant::now();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let status = response.status();
+    tracing::debug!(%method, path, status = status.as_u16(), request = id, ms = began.elapsed().as_millis() as u64, "answered");
+    metrics::counter!("darkroom_api_requests_total", "method" => method_name(&method), "status" => status.as_u16().to_string())
+        .increment(1);
+    metrics::histogram!("darkroom_api_request_seconds").record(began.elapsed().as_secs_f64());
+    response
+}
+
+/// Methods are whatever clients write; as a label only known ones count.
+fn method_name(method: &axum::http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+async fn whoami<S: Store + Ledger, Q: Queue>(State(_): State<Shared<S, Q>>, caller: Caller) -> Response {
+    let scopes: Vec<&str> = caller.scopes().map(crate::key::Scope::name).collect();
+    axum::Json(json!({ "tenant": caller.tenant(), "key": caller.key_id(), "scopes": scopes })).into_response()
+}
