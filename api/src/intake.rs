@@ -125,6 +125,15 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
         Ok(Checked { id, is_keyed, spec })
     }
 
+    /// Takes a run in that was made from an earlier one.
+    pub(crate) async fn take_made(&self, mut spec: Spec, plan: &Plan) -> Result<Taken, Problem> {
+        self.caller.may(Scope::Submit)?;
+        let id = new_id();
+        spec.estimated = self.estimated(plan, &Run::new(id, Arc::new(spec.clone())))?;
+        let mut taken = self.store(vec![Checked { id, is_keyed: false, spec }]).await?;
+        taken.pop().ok_or_else(|| Problem::internal("a run was lost"))?
+    }
+
     /// What is wanted as a run that is not stored.
     pub(crate) async fn look(&self, wanted: Wanted, id: RunId) -> Result<Looked, Problem> {
         self.caller.may(Scope::Submit)?;

@@ -4,17 +4,18 @@ use crate::caller::Caller;
 use crate::intake::{Intake, Taken, Wanted, new_id};
 use crate::key::Scope;
 use crate::page::{LIMIT, LIMIT_MAX, page};
-use crate::problem::{Mistake, Problem};
+use crate::problem::{Mistake, Problem, of_inputs};
 use crate::service::{Api, Shared};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use darkroom_backend::{Ledger, Queue, RunFilter, Store};
-use darkroom_coordinator::{Stored, run_row};
+use darkroom_backend::{Artifacts, Ledger, Queue, RunFilter, Store};
+use darkroom_coordinator::{Stored, made_from, run_row};
+use darkroom_engine::input::check;
 use darkroom_engine::preview::preview;
-use darkroom_engine::{run_document, step_document};
-use darkroom_proto::{RunId, RunStatus, StepPath};
+use darkroom_engine::{Again, run_document, step_document};
+use darkroom_proto::{Map, RunId, RunStatus, StepPath};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -221,6 +222,81 @@ pub(crate) async fn plan<S: Store + Ledger, Q: Queue>(
             .advice(error.advice)
     })?;
     Ok(axum::Json(shown).into_response())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Remade {
+    /// Inputs that have other values in the new run.
+    #[serde(default)]
+    inputs: Map,
+    /// Of a rerun: take nothing from the earlier run.
+    #[serde(default)]
+    force: bool,
+    /// Of a fork: the step from which on everything is done again.
+    #[serde(default)]
+    from_step: Option<String>,
+}
+
+/// `POST /v1/runs/{id}/rerun`
+pub(crate) async fn rerun<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    api.make_again(&caller, &id, Again::Rerun, optional_body(&bytes)?).await
+}
+
+/// `POST /v1/runs/{id}/fork`
+pub(crate) async fn fork<S: Store + Ledger, Q: Queue>(
+    State(api): State<Shared<S, Q>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    api.make_again(&caller, &id, Again::Fork, body(&bytes)?).await
+}
+
+impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
+    async fn make_again(&self, caller: &Caller, id: &str, how: Again, wanted: Remade) -> Result<Response, Problem> {
+        caller.may(Scope::Read)?;
+        let intake = Intake { api: self, caller };
+        let earlier = self.run_of(caller, id).await?;
+        let from: Option<StepPath> = match (how, &wanted.from_step) {
+            (Again::Rerun, None) => None,
+            (Again::Rerun, Some(_)) => return Err(Problem::bad_request("`from_step` is for a fork")),
+            (Again::Fork, None) => return Err(Problem::bad_request("a fork needs `from_step`")),
+            (Again::Fork, Some(_)) if !earlier.run.head.status.is_terminal() => {
+                return Err(Problem::conflict("the run has not ended, so nobody knows what it will give"));
+            }
+            (Again::Fork, Some(step)) => {
+                let none = || Problem::bad_request(format!("the run has no step `{step}`"));
+                let path = step.parse().map_err(|_| none())?;
+                step_document(&earlier.plan, &earlier.run, &path, 0, 0).ok_or_else(none)?;
+                Some(path)
+            }
+        };
+        let set = intake.with_files(&earlier.plan, wanted.inputs).await?;
+        let unknown = set.keys().find(|name| !earlier.plan.inputs.iter().any(|input| input.name == **name));
+        if let Some(name) = unknown {
+            return Err(Problem::bad_request(format!("the workflow has no input `{name}`"))
+                .mistakes(vec![Mistake::at(format!("/inputs/{name}"), "no such input")]));
+        }
+        for input in earlier.plan.inputs.iter().filter(|input| set.contains_key(&input.name)) {
+            check(input, &set[&input.name]).map_err(|error| of_inputs(&[error]))?;
+        }
+        let (now, force) = (darkroom_backend::Clock::system().now(), wanted.force);
+        let plan = earlier.plan.clone();
+        let made = move |artifacts: &Artifacts| made_from(&earlier, set, how, from.as_ref(), force, artifacts, now);
+        let spec = self.blocking(made).await?;
+        let taken = intake.take_made(spec, &plan).await?;
+        let mut response = (StatusCode::ACCEPTED, axum::Json(self.created(&taken))).into_response();
+        if let Ok(location) = HeaderValue::from_str(&format!("{}/v1/runs/{}", self.options.public_url, taken.id)) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        Ok(response)
+    }
 }
 
 #[derive(Deserialize)]

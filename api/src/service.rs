@@ -170,6 +170,8 @@ pub fn router<S: Store + Ledger, Q: Queue>(api: Arc<Api<S, Q>>) -> Router {
         .route("/v1/runs/{id}/terminate", post(command::terminate::<S, Q>))
         .route("/v1/runs/{id}/pause", post(command::pause::<S, Q>))
         .route("/v1/runs/{id}/resume", post(command::resume::<S, Q>))
+        .route("/v1/runs/{id}/rerun", post(runs::rerun::<S, Q>))
+        .route("/v1/runs/{id}/fork", post(runs::fork::<S, Q>))
         .route("/v1/runs/{id}/signal", post(command::signal::<S, Q>))
         .route("/v1/runs/{id}/approve", post(command::approve::<S, Q>))
         .route("/v1/runs/{id}/reject", post(command::reject::<S, Q>))

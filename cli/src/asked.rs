@@ -94,6 +94,8 @@ impl Asked {
     pub(crate) fn spec(&self, file: &WorkflowFile, inputs: Map, out: Option<String>) -> Result<Spec, Failure> {
         Ok(Spec {
             tenant: Default::default(),
+            origin: None,
+            recorded: Default::default(),
             workflow: file.plan.workflow.clone(),
             definition: file.plan.definition,
             inputs,

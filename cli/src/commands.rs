@@ -15,6 +15,7 @@ pub(crate) mod outputs;
 pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod providers;
+pub(crate) mod rerun;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod schedules;

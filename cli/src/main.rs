@@ -38,7 +38,7 @@ mod workflow_file;
 use clap::{Parser, Subcommand};
 use commands::{
     approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, keys, list, outputs, pause, plan,
-    providers, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
+    providers, rerun, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
     version, worker, workflows,
 };
 use failure::Failure;
@@ -70,6 +70,8 @@ enum Command {
     Show(show::Args),
     Tail(tail::Args),
     Resume(resume::Args),
+    Rerun(rerun::Args),
+    Fork(rerun::ForkArgs),
     Cancel(cancel::Args),
     Terminate(terminate::Args),
     Pause(pause::Args),
@@ -139,6 +141,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Run(args) => run::run(args, format).await,
             Command::Plan(args) => plan::run(args, format).await,
             Command::List(args) => list::run(args, format).await,
+            Command::Rerun(args) => rerun::rerun(args, format).await,
+            Command::Fork(args) => rerun::fork(args, format).await,
             Command::Show(args) => show::run(args, format).await,
             Command::Resume(args) => resume::run(args, format).await,
             Command::Outputs(args) => outputs::run(args, format).await,

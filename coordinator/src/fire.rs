@@ -125,6 +125,8 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         }
         let spec = |at: Timestamp| Spec {
             tenant: Default::default(),
+            origin: None,
+            recorded: Default::default(),
             created_at: now,
             schedule: Some(Scheduled { id: id.clone(), at }),
             ..record.spec.clone()

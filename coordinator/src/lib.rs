@@ -1,6 +1,7 @@
 //! Who decides: owns shards, advances their runs, commits, then acts.
 
 mod act;
+mod again;
 mod batch;
 mod command;
 mod desk;
@@ -18,6 +19,7 @@ mod schedules;
 mod service;
 mod workflows;
 
+pub use again::made_from;
 pub use command::RunCommand;
 pub use desk::{Desk, DeskError, Stored, Submission, open_run};
 pub use failpoint::{Failpoint, ParseFailpointError};

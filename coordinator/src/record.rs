@@ -159,6 +159,8 @@ mod tests {
         let (path, at) = (StepPath::top("edit"), Timestamp(1_800_000_000_000));
         let spec = Spec {
             tenant: Default::default(),
+            origin: None,
+            recorded: Default::default(),
             workflow: "paid".into(),
             definition: Sha256::of(b"paid"),
             inputs: Map::new(),

@@ -30,7 +30,7 @@ fn draws_lots(op: &OpSpec, params: &Map) -> bool {
 }
 
 /// The digest of op, model, parameters and input files of a call, those left out filled in with what holds then.
-fn key(op: &OpSpec, params: &Map) -> Sha256 {
+pub(crate) fn key(op: &OpSpec, params: &Map) -> Sha256 {
     let mut determined: BTreeMap<&str, Value> = BTreeMap::new();
     for param in op.params.iter().filter(|param| !OF_THE_CALL.contains(&param.name)) {
         let value = match params.get(param.name) {

@@ -25,6 +25,9 @@ pub(crate) struct Attempt {
 impl Turn<'_> {
     /// Publishes the next attempt of a ready step, or fails it when its parameters have no value.
     pub(crate) fn dispatch(&mut self, path: &StepPath) {
+        if self.take_recorded(path) {
+            return;
+        }
         let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
         if self.plan.call_at(&place).is_some_and(|(_, call)| call.op.performed_by_engine()) {
             return self.perform(path, &place);

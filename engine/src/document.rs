@@ -3,6 +3,7 @@
 use crate::change::{Happened, What};
 use crate::parking::CYCLES_MAX;
 use crate::plan::{Body, BranchKind, Call, FanOut, NodeIndex, Plan, Rule, Work};
+use crate::recorded::Again;
 use crate::run::{Place, Run, State, Step};
 use darkroom_proto::{CostDocument, ErrorDocument, Map, Money, RunDocument, StepDocument, StepPath, StepStatus};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ pub const INSTANCES_SHOWN: u32 = 100;
 
 /// The document of a run.
 pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
+    let origin = |how| run.spec.origin.as_ref().filter(|origin| origin.how == how).map(|origin| origin.run);
     RunDocument {
         id: run.id.to_string(),
         workflow: run.spec.workflow.clone(),
@@ -22,6 +24,8 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         finished_at: run.head.finished_at,
         inputs: run.inputs(),
         schedule: run.spec.schedule.as_ref().map(Into::into),
+        rerun_of: origin(Again::Rerun),
+        forked_from: origin(Again::Fork),
         steps: body_documents(plan, run, &plan.top, None),
         outputs: run.head.outputs.clone(),
         cost: CostDocument {

@@ -6,8 +6,9 @@ use crate::expr::{Part, Reference, Template, holds};
 use crate::fanout::{Expansion, INSTANCES_MAX};
 use crate::plan::{Argument, Body, BranchKind, Call, FanOut, Node, NodeIndex, Plan, Rule, Source, Wire, Work};
 use crate::price::{Instances, Pricing};
+use crate::recorded::why_again;
 use crate::reuse::{self, Fate};
-use crate::run::{Frame, Place, Run, Skipped};
+use crate::run::{Frame, Place, Run, Skipped, State};
 use crate::save::{check_collisions, clean_save_path};
 use crate::scope::RunScope;
 use darkroom_proto::op::ParamType;
@@ -95,6 +96,10 @@ pub fn preview(
     let mut run = run.clone();
     if run.head.status.is_terminal() {
         crate::advance::advance(plan, &mut run, Event::Resume { from: from.cloned(), set: Map::new() }, now);
+    }
+    if run.head.status == RunStatus::Pending && run.spec.origin.is_some() {
+        // What is taken from the earlier run is taken as soon as the run starts, step by step.
+        crate::advance::advance(plan, &mut run, Event::Start, now);
     }
     let mut previewer = Previewer { plan, run, route, steps: Vec::new(), items: 0 };
     // What is there already is looked for when a body begins, so not again for the top level of a run that goes on.
@@ -304,7 +309,11 @@ impl Previewer<'_> {
         if let Some(step) = self.run.step(path)
             && step.state.ended()
         {
-            return (Action::Keep, "done".to_owned());
+            return match (step.state, &self.run.spec.origin) {
+                (State::Cached, Some(origin)) => (Action::Keep, format!("kept from {}", origin.run.short())),
+                (State::Skipped, Some(_)) => (Action::Skip, Skipped::Condition.to_string()),
+                _ => (Action::Keep, "done".to_owned()),
+            };
         }
         match fate {
             Fate::Reused(reusable) => {
@@ -321,6 +330,9 @@ impl Previewer<'_> {
             if let Ok(false) = holds(condition, &scope) {
                 return (Action::Skip, Skipped::Condition.to_string());
             }
+        }
+        if let Some(why) = why_again(self.plan, &self.run, path) {
+            return (Action::Run, why.to_owned());
         }
         (Action::Run, if self.run.head.generation > 1 { "to be done".to_owned() } else { String::new() })
     }

@@ -5,6 +5,7 @@ use crate::fanout::Expansion;
 use crate::held::Held;
 use crate::parking::{Parking, RECHECK_EVERY};
 use crate::plan::{Body, BranchKind, NodeIndex, Plan, Work};
+use crate::recorded::{Origin, Recorded};
 use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
@@ -60,6 +61,12 @@ pub struct Spec {
     /// What started it, if nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Scheduled>,
+    /// The run that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What calls of that run gave, by step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recorded: BTreeMap<StepPath, Recorded>,
 }
 
 impl Spec {
@@ -81,6 +88,8 @@ impl Spec {
             estimated: Money::ZERO,
             saved: BTreeMap::new(),
             schedule: None,
+            origin: None,
+            recorded: BTreeMap::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON documents that people and services read: the same from the CLI and from the API.
 
-use crate::{ErrorClass, Map, RunStatus, ScheduleId, Scheduled, Sha256, StepError, StepStatus, Timestamp};
+use crate::{ErrorClass, Map, RunId, RunStatus, ScheduleId, Scheduled, Sha256, StepError, StepStatus, Timestamp};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A run, as `show -o json` and `GET /v1/runs/{id}` give it.
@@ -28,6 +28,12 @@ pub struct RunDocument {
     /// The schedule that started it, if one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduledDocument>,
+    /// The run that it was made from by `rerun`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<RunId>,
+    /// The run that it was made from by `fork`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<RunId>,
     /// Its top-level steps, with the instances of fan-outs that have at most 100.
     pub steps: Vec<StepDocument>,
     /// The workflow's outputs, once it completed.

@@ -101,6 +101,8 @@ impl Testkit {
             .map_err(|bad| TestkitError::Input { message: bad.message, advice: bad.advice })?;
         let spec = darkroom_engine::Spec {
             tenant: Default::default(),
+            origin: None,
+            recorded: Default::default(),
             workflow: self.plan.workflow.clone(),
             definition: self.plan.definition,
             inputs,

@@ -6,6 +6,7 @@
     reason = "what a test does not expect ends it, and times are printed"
 )]
 
+mod again;
 mod branch;
 mod failure;
 mod fanout;

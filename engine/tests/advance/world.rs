@@ -135,6 +135,8 @@ impl World {
         }
         let mut spec = Spec {
             tenant: Default::default(),
+            origin: None,
+            recorded: Default::default(),
             workflow: plan.workflow.clone(),
             definition: plan.definition,
             inputs: given,
@@ -361,7 +363,8 @@ impl World {
 
     /// The steps that a message was sent about and that may be paid for, with their generation.
     fn payable(&self) -> BTreeSet<(StepPath, u32)> {
-        let calls_a_provider = |path: &StepPath| line(&self.plan, path).is_some_and(|(pool, _)| pool != "image");
+        let calls_a_provider =
+            |path: &StepPath| line(&self.plan, path).is_some_and(|(pool, _)| matches!(pool, "api" | "video"));
         let payable = self.run.steps.iter().filter(|(path, step)| step.attempt > 0 && calls_a_provider(path));
         payable.map(|(path, step)| (path.clone(), step.generation)).collect()
     }

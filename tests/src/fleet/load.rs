@@ -69,6 +69,8 @@ impl Workflow {
         let created_at = Clock::system().now();
         let spec = Spec {
             tenant: Default::default(),
+            origin: None,
+            recorded: Default::default(),
             workflow: self.plan.workflow.clone(),
             definition: self.plan.definition,
             inputs,

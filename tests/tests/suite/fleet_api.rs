@@ -134,8 +134,18 @@ async fn a_run_is_created_followed_and_read_over_http() {
     assert_eq!((waited.status, waited.body["status"].as_str()), (StatusCode::OK, Some("completed")));
     assert_eq!(waited.headers["preference-applied"], "wait=20");
 
-    let page = asked.get("/v1/runs?limit=1&workflow=nap", None).await;
-    assert_eq!(page.body["data"].as_array().unwrap().len(), 1);
+    // Done again it takes what is there.
+    let rerun = asked.post(&format!("/v1/runs/{id}/rerun"), None, json!({})).await;
+    let again = rerun.body["id"].as_str().unwrap().to_owned();
+    let ended = async || asked.get(&format!("/v1/runs/{again}"), None).await.body["status"] == "completed";
+    poll::until("the rerun completes", ended).await;
+    let again = asked.get(&format!("/v1/runs/{again}"), None).await;
+    assert_eq!((&again.body["rerun_of"], &again.body["steps"][0]["status"]), (&json!(id), &json!("cached")));
+    let fork = asked.post(&format!("/v1/runs/{id}/fork"), None, json!({ "from_step": "nope" })).await;
+    problem(&fork, 400, "bad_request");
+
+    let page = asked.get("/v1/runs?limit=2&workflow=nap", None).await;
+    assert_eq!(page.body["data"].as_array().unwrap().len(), 2);
     let next = page.headers["link"].to_str().unwrap();
     let next = next.strip_prefix('<').and_then(|link| link.split_once('>')).unwrap().0;
     let next = asked.get(next, None).await;

@@ -77,6 +77,8 @@ pub(super) fn films(name: &str, model: &str) -> String {
 pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
     Spec {
         tenant: Default::default(),
+        origin: None,
+        recorded: Default::default(),
         workflow: file.plan.workflow.clone(),
         definition: file.plan.definition,
         inputs,
