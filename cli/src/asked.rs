@@ -107,6 +107,9 @@ impl Asked {
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
             schedule: None,
+            children: file.children.iter().map(|child| (child.reference.clone(), child.definition.hash)).collect(),
+            parent: None,
+            save_dir: None,
         })
     }
 }

@@ -55,6 +55,9 @@ impl<S: Store> Declaring<'_, S> {
     ) -> Result<Made, Failure> {
         let spec = self.spec(file, declared, asked).await?;
         self.store.put_definition(&file.definition).await?;
+        for child in &file.children {
+            self.store.put_definition(&child.definition).await?;
+        }
         let schedules = Schedules::new(self.store.clone());
         let is_new = schedules.declare(&declared.id, &declared.rule, &spec, declared.paused).await?;
         Ok(Made { id: declared.id.clone(), is_new })

@@ -3,6 +3,7 @@
 mod accounts;
 mod asked;
 mod catalogue;
+mod children;
 mod commands;
 mod conclusion;
 mod declared;

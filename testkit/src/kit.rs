@@ -114,6 +114,10 @@ impl Testkit {
             estimated: Money::ZERO,
             saved: Default::default(),
             schedule: None,
+            // A mock stands for each of them.
+            children: self.plan.children().into_iter().map(|name| (name.to_owned(), self.plan.definition)).collect(),
+            parent: None,
+            save_dir: None,
         };
         Ok(Trial::start(self.plan.clone(), spec, stage, self.mocks.clone(), self.folder.clone()))
     }

@@ -1,6 +1,7 @@
 //! `darkroom run FILE`
 
 use crate::asked::Asked;
+use crate::children;
 use crate::commands;
 use crate::conclusion::conclude;
 use crate::door::Records;
@@ -103,6 +104,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     }
     note_fallback(&shown);
     engine.desk.define(&file.definition, file.plan.clone()).await?;
+    children::define(&engine.desk, &file.children).await?;
     engine.artifacts.put_run(id, run_manifest(id, &file, &spec).as_bytes())?;
     let running = engine.start(Some(BTreeSet::from([id])));
     engine.desk.submit(&[Submission { run: id, spec }]).await?;

@@ -82,6 +82,9 @@ impl Workflow {
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
             schedule: None,
+            children: BTreeMap::new(),
+            parent: None,
+            save_dir: None,
         };
         let (high, low) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
         let mut random = [0u8; 10];
