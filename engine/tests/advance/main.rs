@@ -7,6 +7,7 @@
 )]
 
 mod branch;
+mod child;
 mod failure;
 mod fanout;
 mod held;
