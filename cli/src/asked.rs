@@ -1,5 +1,6 @@
 //! What people ask of a workflow on the command line, wherever it runs.
 
+use crate::children;
 use crate::failure::Failure;
 use crate::given::Assignment;
 use crate::workflow_file::WorkflowFile;
@@ -107,7 +108,7 @@ impl Asked {
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
             schedule: None,
-            children: file.children.iter().map(|child| (child.reference.clone(), child.definition.hash)).collect(),
+            children: children::pinned(&file.children),
             parent: None,
             save_dir: None,
         })

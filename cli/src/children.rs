@@ -1,17 +1,19 @@
 //! The workflows that the steps of a workflow run: found by name, and pinned when a run is handed in.
 
 use crate::failure::{EXIT_USAGE, Failure};
+use crate::given;
+use crate::links::Links;
 use crate::named;
 use crate::output::complain;
 use crate::settings::Settings;
 use crate::workflow_file::{read, show};
-use darkroom_backend::Ledger;
-use darkroom_backend::{Definition, Queue, Store};
+use darkroom_backend::{Artifacts, Definition, Ledger, Queue, Store};
 use darkroom_coordinator::{Desk, DeskError, WorkflowError};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Compiled, Library, Source, compile, summary};
-use std::collections::BTreeSet;
-use std::path::Path;
+use darkroom_engine::{Compiled, Library, Pinned, Source, Spec, compile, summary};
+use darkroom_proto::Map;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A workflow that a step runs.
@@ -23,6 +25,24 @@ pub(crate) struct ChildFile {
     pub(crate) definition: Definition,
     /// What was compiled.
     pub(crate) plan: Arc<Plan>,
+    /// The folder that default paths are relative to.
+    folder: PathBuf,
+}
+
+/// The definitions that a run is pinned to, without files.
+pub(crate) fn pinned(children: &[ChildFile]) -> BTreeMap<String, Pinned> {
+    let pin = |child: &ChildFile| Pinned { definition: child.definition.hash, files: Map::new() };
+    children.iter().map(|child| (child.reference.clone(), pin(child))).collect()
+}
+
+/// Takes in the files that inputs of children have as defaults. One that is not there has to come from the parent.
+pub(crate) async fn take_in(spec: &mut Spec, children: &[ChildFile], store: &Artifacts, links: &Links) {
+    for child in children {
+        let files = given::take_in_defaults(&child.plan, &child.folder, store, links).await;
+        if let Some(pinned) = spec.children.get_mut(&child.reference) {
+            pinned.files = files;
+        }
+    }
 }
 
 /// Finds the workflows that the steps of a workflow run, and those that these run. `folder` is that of its file, if it has
@@ -36,7 +56,7 @@ pub(crate) async fn gather(
     let mut seen: BTreeSet<String> = plan.children().into_iter().map(str::to_owned).collect();
     let mut open: Vec<String> = seen.iter().cloned().collect();
     while let Some(reference) = open.pop() {
-        let Some(source) = look_up(&reference, folder, settings).await? else { continue };
+        let Some((source, folder)) = look_up(&reference, folder, settings).await? else { continue };
         let Compiled { plan, signature, .. } = compile(&source).map_err(|errors| {
             show(&errors, &source);
             complain(&summary(&errors, 1));
@@ -51,25 +71,29 @@ pub(crate) async fn gather(
             file: source.name().to_owned(),
             source: source.text().to_owned(),
         };
-        found.push(ChildFile { reference, definition, plan: Arc::new(plan) });
+        found.push(ChildFile { reference, definition, plan: Arc::new(plan), folder });
     }
     Ok((found, library))
 }
 
 /// A file beside the parent, what is stored under the name, or what comes with this release.
-async fn look_up(reference: &str, folder: Option<&Path>, settings: &Settings) -> Result<Option<Source>, Failure> {
+async fn look_up(
+    reference: &str,
+    folder: Option<&Path>,
+    settings: &Settings,
+) -> Result<Option<(Source, PathBuf)>, Failure> {
     if let (Some(folder), None) = (folder, reference.split_once('@').filter(|(_, version)| *version != "latest")) {
         let name = reference.split('@').next().unwrap_or_default();
         let path = folder.join(format!("{name}.yaml"));
         // A name is no path.
         if !name.contains(['/', '\\']) && path.is_file() {
-            return read(&path).map(Some);
+            return Ok(Some((read(&path)?, folder.to_path_buf())));
         }
     }
     match named::find(reference, settings).await? {
         Ok(found) if found.is_off => Err(Failure::conflict(format!("the workflow `{reference}` is switched off"))
             .advice(format!("`darkroom workflows enable {reference}` lets it be run again"))),
-        Ok(found) => Ok(Some(found.source)),
+        Ok(found) => Ok(Some((found.source, PathBuf::new()))),
         Err(WorkflowError::Missing(_) | WorkflowError::NoVersion { .. } | WorkflowError::Ambiguous { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

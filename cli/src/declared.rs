@@ -1,6 +1,7 @@
 //! Schedules of workflow files: what each of its runs is given, and made known where it fires.
 
 use crate::asked::Asked;
+use crate::children;
 use crate::commands::run::{new_id, previewed};
 use crate::failure::Failure;
 use crate::given;
@@ -71,6 +72,7 @@ impl<S: Store> Declaring<'_, S> {
         let inputs =
             given::take_in_with(&file.plan, given, &declared.inputs, &file.folder, self.artifacts, &links).await?;
         let mut spec = asked.spec(file, inputs, self.out.clone())?;
+        children::take_in(&mut spec, &file.children, self.artifacts, &links).await;
         spec.artifacts_url = self.artifacts.root_url();
         let shown = previewed(file, &Run::new(new_id(), Arc::new(spec.clone())), self.settings)?;
         spec.estimated = Money::from_usd(shown.cost.high);

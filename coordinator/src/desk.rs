@@ -62,7 +62,12 @@ pub enum DeskError {
 
 /// Equal for runs that are to do the same: definition, inputs and output folder, and which items.
 pub(crate) fn fingerprint(spec: &Spec) -> Sha256 {
-    let same = serde_json::json!([spec.definition, spec.inputs, spec.out, spec.filename, spec.only]);
+    let mut same = vec![serde_json::json!([spec.definition, spec.inputs, spec.out, spec.filename, spec.only])];
+    // As it was before there were children, where there are none.
+    if !spec.children.is_empty() {
+        same.push(serde_json::json!(spec.children));
+    }
+    let same = if same.len() == 1 { same.remove(0) } else { serde_json::Value::Array(same) };
     Sha256::of(same.to_string().as_bytes())
 }
 

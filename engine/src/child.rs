@@ -13,7 +13,7 @@ use crate::run::{Run, Spec, State};
 use crate::save::clean_save_path;
 use crate::scope::{RunScope, value_error};
 use darkroom_proto::{
-    ErrorClass, Outcome, Report, RunId, RunStatus, StepCost, StepError, StepPath, Succeeded, Timestamp,
+    ErrorClass, Map, Outcome, Report, RunId, RunStatus, Sha256, StepCost, StepError, StepPath, Succeeded, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +21,16 @@ use std::collections::BTreeMap;
 
 /// How deep workflows may run each other: a workflow that runs itself, for ever, ends here.
 pub const CHILD_DEPTH_MAX: u32 = 16;
+
+/// A workflow that steps run, as it was when their run was handed in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Its definition.
+    pub definition: Sha256,
+    /// The files that its inputs have as defaults.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub files: Map,
+}
 
 /// The step that a run is the child of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -185,20 +195,23 @@ impl Turn<'_> {
                 .code("too_deep")
                 .advice("a workflow that runs itself needs an `if` that ends it"));
         }
-        let Some(definition) = above.children.get(&child.reference).copied() else {
+        let Some(pinned) = above.children.get(&child.reference) else {
             let message = format!("the run was handed in without the workflow `{}`", child.reference);
             return Err(StepError::new(ErrorClass::WorkflowError, message)
                 .code("unknown_workflow")
                 .advice("push that workflow, and start the run anew"));
         };
         let scope = RunScope { plan, run: self.run, frames: &place.frames };
-        let inputs = match parameters(&scope, call)?.remove("with") {
+        let mut inputs = match parameters(&scope, call)?.remove("with") {
             Some(Value::Object(mut inputs)) => {
                 inputs.retain(|_, value| !value.is_null());
                 inputs
             }
-            _ => Default::default(),
+            _ => Map::new(),
         };
+        for (name, file) in &pinned.files {
+            inputs.entry(name).or_insert_with(|| file.clone());
+        }
         let parent = Parent {
             run: self.run.id,
             path: path.clone(),
@@ -210,7 +223,7 @@ impl Turn<'_> {
         };
         let spec = Spec {
             workflow: child.reference.split('@').next().unwrap_or_default().to_owned(),
-            definition,
+            definition: pinned.definition,
             inputs,
             created_at: step.started_at,
             filename: None,

@@ -61,7 +61,7 @@ pub use advance::{advance, break_off};
 pub use again::step_message;
 pub use approval::{Approval, Decision, answers, awaiting};
 pub use change::{Change, Effect, Event, Happened, What};
-pub use child::{CHILD_DEPTH_MAX, ChildStart, Parent, child_report};
+pub use child::{CHILD_DEPTH_MAX, ChildStart, Parent, Pinned, child_report};
 pub use compile::{Compiled, Library, Signature, compile, compile_with};
 pub use definition::About;
 pub use diagnostic::{Diagnostic, Severity};

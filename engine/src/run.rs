@@ -1,7 +1,7 @@
 //! The state of one execution.
 
 use crate::change::Event;
-use crate::child::Parent;
+use crate::child::{Parent, Pinned};
 use crate::fanout::Expansion;
 use crate::held::Held;
 use crate::parking::{Parking, RECHECK_EVERY};
@@ -60,7 +60,7 @@ pub struct Spec {
     pub schedule: Option<Scheduled>,
     /// Which definitions the workflows are that its steps run, and the steps of these, by the name that a step writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub children: BTreeMap<String, Sha256>,
+    pub children: BTreeMap<String, Pinned>,
     /// The step that it is the child of, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,

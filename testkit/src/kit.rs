@@ -6,7 +6,7 @@ use crate::mock::Mock;
 use crate::stage::Stage;
 use crate::trial::Trial;
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Compiled, Source, compile, held_op, render};
+use darkroom_engine::{Compiled, Pinned, Source, compile, held_op, render};
 use darkroom_proto::{Map, Money, StepPath};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,12 @@ impl Testkit {
             saved: Default::default(),
             schedule: None,
             // A mock stands for each of them.
-            children: self.plan.children().into_iter().map(|name| (name.to_owned(), self.plan.definition)).collect(),
+            children: self
+                .plan
+                .children()
+                .into_iter()
+                .map(|name| (name.to_owned(), Pinned { definition: self.plan.definition, files: Map::new() }))
+                .collect(),
             parent: None,
             save_dir: None,
         };

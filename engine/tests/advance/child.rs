@@ -1,10 +1,8 @@
 //! Children: started once, followed until they end, and called off with what they are in.
 
-use crate::world::{World, error, path, plan_of};
-use darkroom_engine::{CHILD_DEPTH_MAX, ChildStart, Event, Parent, Run, Spec, child_report};
-use darkroom_proto::{
-    ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Sha256, StepCost, Succeeded,
-};
+use crate::world::{World, error, path, picture, plan_of};
+use darkroom_engine::{CHILD_DEPTH_MAX, ChildStart, Event, Parent, Pinned, Run, Spec, child_report};
+use darkroom_proto::{ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Sha256, StepCost, Succeeded};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +44,10 @@ const DETACHED: &str = "steps:
 
 fn started(text: &str) -> World {
     let mut world = World::of(plan_of(text), json!({}), |spec| {
-        let hash = |name: &str| (name.to_owned(), Sha256::of(name.as_bytes()));
+        let hash = |name: &str| {
+            let files = Map::from_iter([("logo".to_owned(), picture("logo.png"))]);
+            (name.to_owned(), Pinned { definition: Sha256::of(name.as_bytes()), files })
+        };
         spec.children = ["shop", "other"].map(hash).into();
     });
     world.start();
@@ -76,7 +77,10 @@ fn a_child_gets_its_inputs_and_its_outputs_are_the_steps() {
     assert_eq!(world.run.head.in_flight, 0, "a child takes no place in the window");
     assert_eq!(start.spec.definition, Sha256::of(b"shop"));
     assert_eq!(start.spec.save_dir.as_deref(), Some("out"));
-    assert_eq!(serde_json::Value::Object(start.spec.inputs.clone()), json!({"order": 7, "note": "none"}));
+    assert_eq!(
+        serde_json::Value::Object(start.spec.inputs.clone()),
+        json!({"order": 7, "note": "none", "logo": picture("logo.png")})
+    );
     assert_eq!(start.spec.children, world.run.spec.children, "its own children are pinned too");
     world.apply(done(&start, 9));
     world.finish();

@@ -1,9 +1,9 @@
 //! A world without brokers and without pictures: a store of commits, a queue, and a worker that answers from a script.
 
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{ChildStart, 
-    Change, Effect, Event, Happened, Head, Parked, Run, Signal, Source, Spec, State, Step, What, advance, compile,
-    line, parked,
+use darkroom_engine::{
+    Change, ChildStart, Effect, Event, Happened, Head, Parked, Run, Signal, Source, Spec, State, Step, What, advance,
+    compile, line, parked,
 };
 use darkroom_proto::{
     Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
