@@ -163,6 +163,9 @@ impl Turn<'_> {
     }
 
     fn send_child(&mut self, path: &StepPath, is_cancelled: bool) {
+        if is_cancelled && self.is_left_alone(path) {
+            return;
+        }
         match self.child_start(path, is_cancelled) {
             Ok(None) => {}
             Ok(Some(start)) => {
