@@ -12,10 +12,11 @@ use darkroom_coordinator::{Desk, DeskError, Submission, Version};
 use darkroom_engine::input::complete;
 use darkroom_engine::plan::{Input, InputType, Plan};
 use darkroom_engine::preview::preview;
-use darkroom_engine::{Run, Spec};
+use darkroom_engine::{Pinned, Run, Spec};
 use darkroom_proto::{Artifact, Map, Money, RunId, RunStatus};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long an idempotency key may be.
@@ -158,9 +159,28 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
         let spec = Spec {
             tenant: self.caller.tenant().clone(),
             artifacts_url: self.api.artifacts.root_url(),
+            children: self.children(&plan).await?,
             ..Spec::new(&plan, inputs, Clock::system().now())
         };
         Ok(Looked { run: Run::new(id, Arc::new(spec)), plan })
+    }
+
+    /// The workflows that its steps run, and those that these run, as they are now.
+    async fn children(&self, plan: &Plan) -> Result<BTreeMap<String, Pinned>, Problem> {
+        let mut pinned = BTreeMap::new();
+        let mut open: Vec<String> = plan.children().into_iter().map(str::to_owned).collect();
+        while let Some(reference) = open.pop() {
+            if pinned.contains_key(&reference) {
+                continue;
+            }
+            let (name, version) = Version::split(&reference);
+            let record = self.api.workflows.get(name).await?;
+            let (_, push) = record.find(name, &version)?;
+            let child = self.api.desk.plans().get(push.hash).await?;
+            open.extend(child.children().into_iter().map(str::to_owned));
+            pinned.insert(reference, Pinned { definition: push.hash, files: Map::new() });
+        }
+        Ok(pinned)
     }
 
     fn estimated(&self, plan: &Plan, run: &Run) -> Result<Money, Problem> {

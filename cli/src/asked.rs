@@ -1,5 +1,6 @@
 //! What people ask of a workflow on the command line, wherever it runs.
 
+use crate::children;
 use crate::failure::Failure;
 use crate::given::Assignment;
 use crate::workflow_file::WorkflowFile;
@@ -110,6 +111,9 @@ impl Asked {
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
             schedule: None,
+            children: children::pinned(&file.children),
+            parent: None,
+            save_dir: None,
         })
     }
 }

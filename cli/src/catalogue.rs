@@ -3,11 +3,12 @@
 use darkroom_engine::Source;
 
 /// Their names and texts.
-const WORKFLOWS: [(&str, &str); 9] = [
+const WORKFLOWS: [(&str, &str); 10] = [
     ("face-swap-video", include_str!("../../workflows/face-swap-video.yaml")),
     ("img-edit-to-video", include_str!("../../workflows/img-edit-to-video.yaml")),
     ("logo-fleet", include_str!("../../workflows/logo-fleet.yaml")),
     ("marketing-assets", include_str!("../../workflows/marketing-assets.yaml")),
+    ("photo-set", include_str!("../../workflows/photo-set.yaml")),
     ("product-photo", include_str!("../../workflows/product-photo.yaml")),
     ("scenes", include_str!("../../workflows/scenes.yaml")),
     ("style-transfer-video", include_str!("../../workflows/style-transfer-video.yaml")),

@@ -1,6 +1,7 @@
 //! Schedules of workflow files: what each of its runs is given, and made known where it fires.
 
 use crate::asked::Asked;
+use crate::children;
 use crate::commands::run::{new_id, previewed};
 use crate::failure::Failure;
 use crate::given;
@@ -55,6 +56,9 @@ impl<S: Store> Declaring<'_, S> {
     ) -> Result<Made, Failure> {
         let spec = self.spec(file, declared, asked).await?;
         self.store.put_definition(&file.definition).await?;
+        for child in &file.children {
+            self.store.put_definition(&child.definition).await?;
+        }
         let schedules = Schedules::new(self.store.clone());
         let is_new = schedules.declare(&declared.id, &declared.rule, &spec, declared.paused).await?;
         Ok(Made { id: declared.id.clone(), is_new })
@@ -68,6 +72,7 @@ impl<S: Store> Declaring<'_, S> {
         let inputs =
             given::take_in_with(&file.plan, given, &declared.inputs, &file.folder, self.artifacts, &links).await?;
         let mut spec = asked.spec(file, inputs, self.out.clone())?;
+        children::take_in(&mut spec, &file.children, self.artifacts, &links).await;
         spec.artifacts_url = self.artifacts.root_url();
         let shown = previewed(file, &Run::new(new_id(), Arc::new(spec.clone())), self.settings)?;
         spec.estimated = Money::from_usd(shown.cost.high);

@@ -211,6 +211,19 @@ async fn from_texts(input: &Input, values: &[&str], taker: &Taker<'_>) -> Result
 }
 
 /// A default, with the files that it names taken in.
+/// Takes in the files that inputs have as defaults, as far as they are there.
+pub(crate) async fn take_in_defaults(plan: &Plan, folder: &Path, store: &Artifacts, links: &Links) -> Map {
+    let taker = Taker { store: Some(store), links };
+    let mut files = Map::new();
+    for input in plan.inputs.iter().filter(|input| input.takes_files()) {
+        let Some(default) = &input.default else { continue };
+        if let Ok(value) = with_files(input, default, folder, &taker).await {
+            files.insert(input.name.clone(), value);
+        }
+    }
+    files
+}
+
 async fn with_files(input: &Input, default: &Value, folder: &Path, taker: &Taker<'_>) -> Result<Value, Failure> {
     match (&input.ty, default) {
         (InputType::Image | InputType::Video | InputType::Audio | InputType::File, Value::String(path)) => {

@@ -1,5 +1,6 @@
 //! Runs of a fleet: handed in, and watched until they end.
 
+use crate::children;
 use crate::commands::run::run_manifest;
 use crate::conclusion::conclude;
 use crate::delivery::{all_files, deliver, saved_files};
@@ -31,6 +32,7 @@ pub(crate) async fn hand_in(
 ) -> Result<RunStatus, Failure> {
     let desk = fleet.desk();
     desk.define(&file.definition, file.plan.clone()).await.map_err(|error| failed(fleet, error))?;
+    children::define(&desk, &file.children).await.map_err(|error| failed(fleet, error))?;
     let manifest = run_manifest(id, file, &spec);
     let fingerprint = Desk::<RedisStore, RabbitQueue>::fingerprint(&spec);
     let earlier = summary(fleet, id).await?;

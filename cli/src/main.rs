@@ -4,6 +4,7 @@ mod accounts;
 mod api;
 mod asked;
 mod catalogue;
+mod children;
 mod commands;
 mod conclusion;
 mod declared;

@@ -1,14 +1,15 @@
 //! Workflows by name: those that were pushed, and those that come with this release.
 
-use crate::catalogue;
-use crate::failure::Failure;
+use crate::failure::{EXIT_USAGE, Failure};
 use crate::fleet::FleetStore;
 use crate::folder;
+use crate::output::complain;
 use crate::settings::Settings;
 use crate::workflow_file::{self, WorkflowFile};
+use crate::{catalogue, children};
 use darkroom_backend::Store;
 use darkroom_coordinator::{Version, WorkflowError, Workflows};
-use darkroom_engine::Source;
+use darkroom_engine::{Source, compile_with, summary};
 use std::path::{Path, PathBuf};
 
 /// Whether this is the path of a file rather than a name.
@@ -20,8 +21,33 @@ pub(crate) fn is_path(what: &Path) -> bool {
 pub(crate) async fn open(what: &Path, settings: &Settings) -> Result<WorkflowFile, Failure> {
     match what.to_str().filter(|_| !is_path(what)) {
         Some(name) => by_name(name, settings).await,
-        None => workflow_file::load(what),
+        None => load(what, settings).await,
     }
+}
+
+/// Reads a workflow file and compiles it with the workflows that its steps run.
+pub(crate) async fn load(path: &Path, settings: &Settings) -> Result<WorkflowFile, Failure> {
+    let file = workflow_file::load(path)?;
+    with_children(file, path.parent(), settings).await
+}
+
+/// Finds the workflows that the steps of a workflow run, and checks what they are given.
+async fn with_children(
+    file: WorkflowFile,
+    folder: Option<&Path>,
+    settings: &Settings,
+) -> Result<WorkflowFile, Failure> {
+    if file.plan.children().is_empty() {
+        return Ok(file);
+    }
+    let (children, library) = children::gather(&file.plan, folder, settings).await?;
+    let source = Source::new(file.definition.file.clone(), file.definition.source.clone());
+    if let Err(errors) = compile_with(&source, &library) {
+        workflow_file::show(&errors, &source);
+        complain(&summary(&errors, 1));
+        return Err(Failure::printed(EXIT_USAGE));
+    }
+    Ok(WorkflowFile { children, ..file })
 }
 
 /// What is stored under a name, or comes with this release: its text, and whether it is switched off.
@@ -34,18 +60,23 @@ pub(crate) struct Found {
 
 /// Looks a workflow up: in the fleet if one is set, else in this folder, else among those that come with this release.
 pub(crate) async fn look_up(what: &str, settings: &Settings) -> Result<Found, Failure> {
+    Ok(find(what, settings).await??)
+}
+
+/// The same; the inner error says that there is none.
+pub(crate) async fn find(what: &str, settings: &Settings) -> Result<Result<Found, WorkflowError>, Failure> {
     let stored = match settings.fleet()? {
         Some(place) => in_store(FleetStore::open(&place).await?.store, what).await,
         None if has_state() => in_store(folder::store(&folder::state()).await?, what).await,
         None => Err(WorkflowError::Missing(Version::split(what).0.to_owned())),
     };
-    match (stored, Version::split(what)) {
+    Ok(match (stored, Version::split(what)) {
         (Err(WorkflowError::Missing(name)), (_, Version::Latest)) => match catalogue::find(&name) {
             Some(source) => Ok(Found { source, is_off: false }),
-            None => Err(WorkflowError::Missing(name).into()),
+            None => Err(WorkflowError::Missing(name)),
         },
-        (stored, _) => Ok(stored?),
-    }
+        (stored, _) => stored,
+    })
 }
 
 /// Whether this folder has state.
@@ -66,6 +97,7 @@ async fn in_store<S: Store>(store: S, what: &str) -> Result<Found, WorkflowError
 async fn by_name(what: &str, settings: &Settings) -> Result<WorkflowFile, Failure> {
     let Found { source, is_off } = look_up(what, settings).await?;
     let file = workflow_file::compiled(&source, PathBuf::new())?;
+    let file = with_children(file, None, settings).await?;
     Ok(WorkflowFile { is_off, ..file })
 }
 

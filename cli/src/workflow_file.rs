@@ -1,5 +1,6 @@
 //! Workflow files: found, read, compiled, and what is wrong with them shown.
 
+use crate::children::ChildFile;
 use crate::failure::{EXIT_USAGE, Failure};
 use crate::output::{color_on_stderr, complain};
 use darkroom_backend::Definition;
@@ -27,6 +28,8 @@ pub(crate) struct WorkflowFile {
     pub(crate) schedules: Vec<Declared>,
     /// The folder that default paths are relative to.
     pub(crate) folder: PathBuf,
+    /// The workflows that its steps run, and those that these run.
+    pub(crate) children: Vec<ChildFile>,
 }
 
 impl WorkflowFile {
@@ -69,6 +72,7 @@ pub(crate) fn compiled(source: &Source, folder: PathBuf) -> Result<WorkflowFile,
                 schedules: about.schedules.clone(),
                 about,
                 folder,
+                children: Vec::new(),
             })
         }
         Err(errors) => {

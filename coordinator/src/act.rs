@@ -1,7 +1,9 @@
 //! What is done after a commit: publish its effects, then ack what led to it.
 
+use crate::desk::{Desk, DeskError};
 use crate::failpoint::{Moment, crash};
-use darkroom_backend::{Delivery, Publication, Queue, QueueError};
+use darkroom_backend::{Delivery, Ledger, Publication, Queue, QueueError, Store};
+use darkroom_engine::ChildStart;
 use darkroom_proto::{ErrorClass, Outcome, Report, RunId, StepCost, StepError};
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 pub(crate) struct Act<D> {
     /// Tells it from others; they rise.
     pub(crate) number: u64,
+    /// Children to be started, or looked after.
+    pub(crate) children: Vec<ChildStart>,
     /// To be published.
     pub(crate) publications: Vec<Publication>,
     /// The commits whose effects are performed with it.
@@ -30,7 +34,7 @@ pub(crate) struct Done {
     pub(crate) number: u64,
     /// The commits whose effects are performed.
     pub(crate) performed: Vec<(RunId, u64)>,
-    /// The failures of steps whose messages can't be sent.
+    /// The failures of steps whose messages can't be sent, and what is known of children already.
     pub(crate) refused: Vec<Report>,
 }
 
@@ -39,8 +43,15 @@ impl<D: Delivery> Act<D> {
     ///
     /// # Errors
     /// When the queue was closed: what was not published stays in the outboxes.
-    pub(crate) async fn perform<Q: Queue<Shard = D>>(self, queue: Q) -> Result<Done, QueueError> {
+    pub(crate) async fn perform<S: Store + Ledger, Q: Queue<Shard = D>>(
+        mut self,
+        queue: Q,
+        desk: Desk<S, Q>,
+    ) -> Result<Done, QueueError> {
         let mut refused = Vec::new();
+        for start in std::mem::take(&mut self.children) {
+            refused.extend(started(&desk, &start, queue.durable()).await?);
+        }
         if !queue.durable() {
             // It either takes everything or is of no use any more.
             queue.publish(self.publications).await?;
@@ -75,6 +86,29 @@ impl<D: Delivery> Act<D> {
             }
         }
         Ok(Done { number: self.number, performed: self.performed, refused })
+    }
+}
+
+/// Starts a child, as long as it takes where servers may be away.
+async fn started<S: Store + Ledger, Q: Queue>(
+    desk: &Desk<S, Q>,
+    start: &ChildStart,
+    is_patient: bool,
+) -> Result<Option<Report>, QueueError> {
+    loop {
+        match desk.start_child(start).await {
+            Ok(report) => return Ok(report),
+            Err(DeskError::Record(error)) => {
+                let error = StepError::new(ErrorClass::WorkflowError, error.to_string());
+                return Ok(Some(start.failed(error)));
+            }
+            Err(DeskError::Queue(error)) if !is_patient => return Err(error),
+            Err(error) if !is_patient => return Err(QueueError::Unavailable(error.to_string())),
+            Err(error) => {
+                tracing::warn!(%error, child = %start.run, "a child could not be started and is tried again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
     }
 }
 

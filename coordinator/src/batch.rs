@@ -12,7 +12,7 @@ use darkroom_backend::{
     CANCEL_FIELD, Commit, Committed, Delivery, Epoch, Lane, Ledger, Publication, Queue, SavedRecord, Shard,
     ShardMessage, Store, StoreError, void_field,
 };
-use darkroom_engine::{Change, Effect, Event, advance, break_off};
+use darkroom_engine::{Change, ChildStart, Effect, Event, advance, break_off};
 use darkroom_proto::{ErrorClass, RunId, StepError, Timestamp};
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,7 @@ struct Inputs {
 /// What comes of a batch, to be performed.
 #[derive(Default)]
 struct Effects {
+    children: Vec<ChildStart>,
     publications: Vec<Publication>,
     performed: Vec<(RunId, u64)>,
 }
@@ -75,7 +76,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             None => true,
         };
         let deliveries: Vec<Q::Shard> = deliveries.into_iter().filter(ours).collect();
-        if effects.publications.is_empty() && crashes.is_none() {
+        if effects.publications.is_empty() && effects.children.is_empty() && crashes.is_none() {
             for delivery in deliveries {
                 if let Err(error) = delivery.ack().await {
                     tracing::debug!(%error, "an ack was lost; the message comes again and changes nothing");
@@ -83,7 +84,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             }
             return Ok(());
         }
-        self.act(effects.publications, effects.performed, deliveries, crashes).await
+        self.act(effects.children, effects.publications, effects.performed, deliveries, crashes).await
     }
 
     /// Sorts a batch by run.
@@ -378,6 +379,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
                     lane: if batch { Lane::Batch } else { Lane::First },
                     delay,
                     message,
+                }),
+                Effect::StartChild(start) => effects.children.push(*start),
+                Effect::TellParent(report) => effects.publications.push(Publication::Shard {
+                    shard: self.shard_of(report.run),
+                    message: ShardMessage::Reports(vec![*report]),
                 }),
             }
         }

@@ -7,9 +7,10 @@ use darkroom_backend::{
     Command, Created, Definition, Ledger, NewRun, Publication, Queue, QueueError, Shard, ShardMessage, Store,
     StoreError, StoredRun,
 };
+use darkroom_engine::input::{InputError, complete};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Run, Spec};
-use darkroom_proto::{Duration, RunId, Sha256, Start};
+use darkroom_engine::{ChildStart, Run, Spec, child_report};
+use darkroom_proto::{Duration, ErrorClass, Map, Report, RunId, RunStatus, Sha256, Start, StepError};
 use std::sync::Arc;
 
 /// How long after its creation a run is looked at that nobody has started.
@@ -61,8 +62,33 @@ pub enum DeskError {
 
 /// Equal for runs that are to do the same: definition, inputs and output folder, and which items.
 pub(crate) fn fingerprint(spec: &Spec) -> Sha256 {
-    let same = serde_json::json!([spec.definition, spec.inputs, spec.out, spec.filename, spec.only]);
+    let mut same = vec![serde_json::json!([spec.definition, spec.inputs, spec.out, spec.filename, spec.only])];
+    // As it was before there were children, where there are none.
+    if !spec.children.is_empty() {
+        same.push(serde_json::json!(spec.children));
+    }
+    let same = if same.len() == 1 { same.remove(0) } else { serde_json::Value::Array(same) };
     Sha256::of(same.to_string().as_bytes())
+}
+
+/// What a child is given, defaults included. Its parent has no folder to read files from: they come from the parent.
+fn child_inputs(plan: &Plan, given: &Map) -> Result<Map, StepError> {
+    let invalid = |errors: Vec<InputError>| {
+        let first = errors.first().map(ToString::to_string).unwrap_or_default();
+        let advice = errors.first().map(InputError::advice).unwrap_or_default();
+        StepError::new(ErrorClass::InvalidInput, first).code("child_inputs").advice(advice)
+    };
+    let inputs = complete(&plan.inputs, given).map_err(invalid)?;
+    for input in plan.inputs.iter().filter(|input| input.takes_files()) {
+        let is_path = |value: &serde_json::Value| value.is_string();
+        let value = inputs.get(&input.name);
+        if value.is_some_and(|value| is_path(value) || value.as_array().is_some_and(|all| all.iter().any(is_path))) {
+            let message = format!("the input `{}` of `{}` is a path, and has to be a file", input.name, plan.workflow);
+            let advice = format!("give it under `with`: `{}: ${{{{ … }}}}`", input.name);
+            return Err(StepError::new(ErrorClass::InvalidInput, message).code("child_inputs").advice(advice));
+        }
+    }
+    Ok(inputs)
 }
 
 impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
@@ -101,12 +127,56 @@ impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
         let created = self.store.create(&runs).await?;
         // Those too that were there before: whoever handed them in may not have come to this. Starting twice is starting
         // once.
-        let starts = submissions.iter().map(|submission| Publication::Shard {
-            shard: Shard(submission.run.shard(self.shards)),
-            message: ShardMessage::Start(Start { run: submission.run }),
-        });
-        self.queue.publish(starts.collect()).await?;
+        self.publish_starts(&submissions.iter().map(|submission| submission.run).collect::<Vec<_>>()).await?;
         Ok(created)
+    }
+
+    async fn publish_starts(&self, runs: &[RunId]) -> Result<(), QueueError> {
+        let starts = runs.iter().map(|run| Publication::Shard {
+            shard: Shard(run.shard(self.shards)),
+            message: ShardMessage::Start(Start { run: *run }),
+        });
+        self.queue.publish(starts.collect()).await
+    }
+
+    /// Starts the child of a step, if that was not done before. Says what its parent hears now: that the child has ended, or
+    /// could not be started; nothing while it is under way.
+    pub(crate) async fn start_child(&self, start: &ChildStart) -> Result<Option<Report>, DeskError> {
+        if let Some(stored) = self.store.load(start.run).await? {
+            let child = decode_run(start.run, &stored)?;
+            if start.parent.detached {
+                return Ok(Some(start.started()));
+            }
+            if child.head.status.is_terminal() {
+                return Ok(child_report(&child));
+            }
+            if start.is_cancelled {
+                let reason = format!("its parent {} does not want it any more", start.parent.run);
+                self.command(start.run, "parent", &RunCommand::Cancel { reason }).await?;
+            } else if child.head.status == RunStatus::Pending {
+                self.publish_starts(&[start.run]).await?;
+            }
+            return Ok(None);
+        }
+        if start.is_cancelled {
+            let error = StepError::new(ErrorClass::Cancelled, "cancelled before it was started");
+            return Ok(Some(start.failed(error)));
+        }
+        let plan = match self.plans.get(start.spec.definition).await {
+            Ok(plan) => plan,
+            Err(PlanError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                let error = StepError::new(ErrorClass::WorkflowError, error.to_string());
+                return Ok(Some(start.failed(error.advice("push the workflow again, and start the run anew"))));
+            }
+        };
+        let inputs = match child_inputs(&plan, &start.spec.inputs) {
+            Ok(inputs) => inputs,
+            Err(error) => return Ok(Some(start.failed(error))),
+        };
+        let spec = Spec { workflow: plan.workflow.clone(), inputs, ..start.spec.clone() };
+        self.submit(&[Submission { run: start.run, spec }]).await?;
+        Ok(start.parent.detached.then(|| start.started()))
     }
 
     /// Puts a command into the inbox and nudges whoever owns the run.

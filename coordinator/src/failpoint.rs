@@ -25,6 +25,10 @@ pub(crate) enum EffectKind {
     Retry,
     /// A run that spent its work budget is gone on with.
     Continue,
+    /// The child of a step is started, or looked after.
+    Child,
+    /// A run that has ended tells its parent.
+    Parent,
     /// A schedule starts a run.
     Schedule,
 }
@@ -42,7 +46,7 @@ pub struct Failpoint {
 /// Not a failpoint.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "`{0}` is no failpoint: it is `committed` or `published`, `first`, `next`, `fan-out`, `retry`, `continue` or `schedule`, and which batch, such as `committed:next:3`"
+    "`{0}` is no failpoint: it is `committed` or `published`, `first`, `next`, `fan-out`, `retry`, `continue`, `child`, `parent` or `schedule`, and which batch, such as `committed:next:3`"
 )]
 pub struct ParseFailpointError(String);
 
@@ -63,6 +67,8 @@ impl FromStr for Failpoint {
             "fan-out" => EffectKind::FanOut,
             "retry" => EffectKind::Retry,
             "continue" => EffectKind::Continue,
+            "child" => EffectKind::Child,
+            "parent" => EffectKind::Parent,
             "schedule" => EffectKind::Schedule,
             _ => return Err(wrong()),
         };
@@ -77,14 +83,20 @@ impl Failpoint {
     /// A change of the batch was committed.
     pub(crate) fn saw(&mut self, change: &Change) {
         let starts = change.events.iter().any(|event| event.what == What::RunStarted);
-        let mut dispatched =
-            change.effects.iter().map(|Effect::Dispatch { batch, delay, .. }| (*batch, delay.is_some()));
+        let mut dispatched = change.effects.iter().filter_map(|effect| match effect {
+            Effect::Dispatch { batch, delay, .. } => Some((*batch, delay.is_some())),
+            Effect::StartChild(_) | Effect::TellParent(_) => None,
+        });
+        let starts_child = || change.effects.iter().any(|effect| matches!(effect, Effect::StartChild(_)));
+        let tells_parent = || change.effects.iter().any(|effect| matches!(effect, Effect::TellParent(_)));
         self.is_in_batch |= match self.kind {
             EffectKind::First => starts && dispatched.next().is_some(),
             EffectKind::Next => !starts && dispatched.any(|(batch, delayed)| !batch && !delayed),
             EffectKind::FanOut => dispatched.any(|(batch, _)| batch),
             EffectKind::Retry => dispatched.any(|(_, delayed)| delayed),
             EffectKind::Continue => change.more,
+            EffectKind::Child => starts_child(),
+            EffectKind::Parent => tells_parent(),
             EffectKind::Schedule => false,
         };
     }

@@ -17,16 +17,23 @@ pub(crate) struct Outbox {
     /// The run is to be gone on with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) more: bool,
+    /// The run that it is the child of is to be told how it ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tells: bool,
 }
 
 impl Outbox {
     /// What follows from a change; none if nothing does.
     pub(crate) fn of(change: &Change) -> Option<Outbox> {
-        let dispatched = change.effects.iter().map(|effect| match effect {
-            Effect::Dispatch { message, .. } => message.path.clone(),
-        });
-        let outbox = Outbox { steps: dispatched.collect(), more: change.more };
-        (!outbox.steps.is_empty() || outbox.more).then_some(outbox)
+        let mut outbox = Outbox { steps: BTreeSet::new(), more: change.more, tells: false };
+        for effect in &change.effects {
+            match effect {
+                Effect::Dispatch { message, .. } => drop(outbox.steps.insert(message.path.clone())),
+                Effect::StartChild(start) => drop(outbox.steps.insert(start.parent.path.clone())),
+                Effect::TellParent(_) => outbox.tells = true,
+            }
+        }
+        (outbox.len() > 0).then_some(outbox)
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, RecordError> {
@@ -39,7 +46,7 @@ impl Outbox {
 
     /// How many effects it holds.
     pub(crate) fn len(&self) -> usize {
-        self.steps.len() + usize::from(self.more)
+        self.steps.len() + usize::from(self.more) + usize::from(self.tells)
     }
 
     /// What its run has to hear to perform it.

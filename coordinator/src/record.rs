@@ -175,6 +175,9 @@ mod tests {
             estimated: Money::ZERO,
             saved: BTreeMap::new(),
             schedule: None,
+            children: BTreeMap::new(),
+            parent: None,
+            save_dir: None,
         };
         let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
         run.head.spent = Money(40_000);

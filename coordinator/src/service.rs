@@ -6,14 +6,15 @@
 //! performed the next one is already decided on.
 
 use crate::act::{Act, Done};
+use crate::desk::Desk;
 use crate::failpoint::{Failpoint, Moment};
 use crate::outbox::Outbox;
 use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
-use crate::record::RecordError;
+use crate::record::{RecordError, decode_run};
 use crate::runs::Runs;
 use darkroom_backend::{Epoch, Ledger, Publication, Queue, QueueError, Shard, Store, StoreError};
-use darkroom_engine::{Event, Happened, RECHECK_EVERY};
+use darkroom_engine::{ChildStart, Event, Happened, RECHECK_EVERY};
 use darkroom_proto::{RunId, RunStatus, StepPath, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -215,6 +216,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         self.news.subscribe()
     }
 
+    /// A desk for the runs that runs start.
+    fn desk(&self) -> Desk<S, Q> {
+        Desk::new(self.store.clone(), self.queue.clone(), self.plans.clone(), self.shards)
+    }
+
     /// The shard of a run.
     pub(crate) fn shard_of(&self, run: RunId) -> Shard {
         Shard(run.shard(self.shards))
@@ -370,7 +376,10 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         let mut own = Vec::new();
         if !self.queue.durable() {
             let active = self.store.active(shard).await?;
-            let only = self.only.clone();
+            let only = match &self.only {
+                Some(only) => Some(self.with_children(only, &active).await?),
+                None => None,
+            };
             let wanted = |run: &RunId| only.as_ref().is_none_or(|only| only.contains(run));
             for run in active.into_iter().filter(wanted) {
                 let begun = self.begun.remove(&run).unwrap_or_default();
@@ -399,6 +408,31 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         Ok(())
     }
 
+    /// These runs, and of the unfinished ones those that are their children, and the children of these.
+    async fn with_children(
+        &self,
+        runs: &BTreeSet<RunId>,
+        active: &[RunId],
+    ) -> Result<BTreeSet<RunId>, CoordinatorError> {
+        let mut parents = BTreeMap::new();
+        for run in active.iter().filter(|run| !runs.contains(run)) {
+            let Some(stored) = self.store.load(*run).await? else { continue };
+            // One that can't be read is none of these.
+            let parent = decode_run(*run, &stored).ok().and_then(|run| Some(run.spec.parent.as_ref()?.run));
+            parents.extend(parent.map(|parent| (*run, parent)));
+        }
+        let mut all = runs.clone();
+        loop {
+            let before = all.len();
+            let found: Vec<RunId> =
+                parents.iter().filter(|(_, parent)| all.contains(parent)).map(|(run, _)| *run).collect();
+            all.extend(found);
+            if all.len() == before {
+                return Ok(all);
+            }
+        }
+    }
+
     /// The store says that a shard is another's.
     pub(crate) fn fenced(&mut self, shard: Shard) {
         if let Some(epoch) = self.tenures.get(&shard) {
@@ -420,20 +454,21 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     /// Performs the effects of a batch, at once or beside the next batch.
     pub(crate) async fn act(
         &mut self,
+        children: Vec<ChildStart>,
         publications: Vec<Publication>,
         performed: Vec<(RunId, u64)>,
         deliveries: Vec<Q::Shard>,
         crashes: Option<Moment>,
     ) -> Result<(), CoordinatorError> {
         self.next_act += 1;
-        let act = Act { number: self.next_act, publications, performed, deliveries, crashes };
+        let act = Act { number: self.next_act, children, publications, performed, deliveries, crashes };
         if self.queue.durable() {
             self.under_way.insert(act.number);
-            self.acts.spawn(act.perform(self.queue.clone()));
+            self.acts.spawn(act.perform(self.queue.clone(), self.desk()));
             return Ok(());
         }
         // In memory it is done in less time than handing it to another task takes.
-        let done = act.perform(self.queue.clone()).await;
+        let done = act.perform(self.queue.clone(), self.desk()).await;
         self.acted(Ok(done))
     }
 

@@ -22,6 +22,7 @@ const WORK_BUDGET: u32 = 256;
 /// anew, or the run is over) changes nothing. The same events at the same times give the same run.
 pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Change {
     let now = now.max(run.head.updated_at);
+    let was_over = run.head.status.is_terminal();
     let mut turn = turn(plan, run, now);
     if !turn.run.listens_to(&event) {
         if let Event::Report(report) = event {
@@ -38,7 +39,12 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::Report(report) => turn.report(report),
         Event::Continue => {}
         Event::QueueLost { begun } => turn.publish_again(&begun),
-        Event::Unperformed { steps } => turn.perform_again(&steps),
+        Event::Unperformed { steps } => {
+            turn.perform_again(&steps);
+            if was_over {
+                turn.tell_parent(false);
+            }
+        }
         Event::Looked { lost, ready } => turn.looked(&lost, &ready),
         Event::Signal { key, name, data, by } => turn.signal(Signal { key, name, data, by, at: now }),
         Event::Approve(decision) => turn.decide(decision),
@@ -54,6 +60,7 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         turn.pump();
     }
     turn.derive_status();
+    turn.tell_parent(was_over);
     turn.change
 }
 
@@ -213,6 +220,7 @@ impl Turn<'_> {
             parking: None,
             cost: StepCost::default(),
             epoch: None,
+            child: None,
         }
     }
 
@@ -445,6 +453,9 @@ impl Turn<'_> {
         // Never sooner than the other side asked for.
         let wait = jittered(wait, self.run.id, path, attempt).max(error.retry_after.unwrap_or_default());
         let again_at = self.now.after(wait);
+        if call.child.is_some() {
+            return self.start_child_again(path, attempt, again_at, error);
+        }
         match self.attempt(path, &place, attempt + 1) {
             Ok(next) => {
                 let stored = error.clone();

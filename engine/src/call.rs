@@ -29,6 +29,9 @@ impl Turn<'_> {
             return;
         }
         let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
+        if self.plan.call_at(&place).is_some_and(|(_, call)| call.child.is_some()) {
+            return self.start_child(path);
+        }
         if self.plan.call_at(&place).is_some_and(|(_, call)| call.op.performed_by_engine()) {
             return self.perform(path, &place);
         }
@@ -157,5 +160,9 @@ pub(crate) fn save_target(scope: &RunScope<'_>, call: &Call, params: &Map) -> Re
             None => filename.clone(),
         })?;
     }
+    let path = match &scope.run.spec.save_dir {
+        Some(folder) => clean_save_path(&format!("{folder}/{path}"))?,
+        None => path,
+    };
     Ok(Some(SaveTarget { path, out: scope.run.spec.out.clone() }))
 }

@@ -1,6 +1,7 @@
 //! What goes into `advance` and what comes out of it.
 
 use crate::approval::Decision;
+use crate::child::ChildStart;
 use crate::plan::BranchKind;
 use darkroom_proto::{
     Duration, ItemsDocument, Map, Money, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp,
@@ -140,6 +141,11 @@ pub enum Effect {
         /// The message.
         message: Box<StepMessage>,
     },
+    /// Create a run that is the child of a step, if there is none yet, and start it. If it has ended already, its parent is
+    /// told again.
+    StartChild(Box<ChildStart>),
+    /// Tell the parent how this run ended.
+    TellParent(Box<Report>),
 }
 
 /// A fact of the audit trail.

@@ -152,6 +152,9 @@ codes! {
     BAD_SCHEMA "DR042" "a schema that can't be used"
     "`schema` and `ask` are JSON Schemas that are written out. They can say `type`, `properties`, `required`, `additionalProperties` (true or false), `items`, `enum`, `const`, `minimum`, `maximum`, `minLength`, `maxLength`, `minItems`, `maxItems` and `pattern`, and for people `title`, `description`, `default`, `examples` and `format`. Anything else would not be heeded, so it is an error."
 
+    UNKNOWN_WORKFLOW "DR043" "an unknown workflow"
+    "`uses: workflow:NAME` names a workflow: a file NAME.yaml beside this one, one that was pushed (`darkroom workflows push`), or one that comes with Darkroom. A version stands behind an `@`: `@3` is the third push, `@1f3a` a hash that begins so, `@latest` the last one."
+
     BAD_TIME "DR049" "a time that can't be"
     "A cron line has five fields: minute (0 to 59), hour (0 to 23), day of the month (1 to 31, or `L` for the last one), month (1 to 12, or jan to dec) and weekday (0 to 7 from Sunday to Sunday, or sun to sat; `1#2` is the second Monday, `5L` the last Friday). Each is `*`, a number, a range `1-5`, a step `*/10`, or several of these with commas. If both day fields say something, either is enough. Time zones have the names of the IANA database, such as `Europe/Berlin`; without `timezone:` the zone is UTC."
 

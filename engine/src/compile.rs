@@ -4,6 +4,7 @@
 //! looked at before. A mistake makes the value it is in unknown; what follows from an unknown value is not reported.
 
 mod build;
+mod child;
 mod container;
 mod expression;
 mod held;
@@ -24,6 +25,7 @@ use crate::source::{Source, Span};
 use crate::suggest;
 use crate::types::Type;
 use crate::{read, yaml};
+pub use child::{Library, Signature};
 use darkroom_proto::op::{self, OpSpec};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -36,12 +38,27 @@ pub struct Compiled {
     pub about: About,
     /// The definition in its canonical JSON form, which the plan's hash is of.
     pub definition: String,
+    /// What a workflow that runs it has to know of it.
+    pub signature: Signature,
     /// What is probably not as meant.
     pub warnings: Vec<Diagnostic>,
 }
 
 /// Compiles a workflow, or tells everything that is wrong with it, in the order of the file.
+///
+/// Of the workflows that its steps run it knows nothing: any input is taken, and an output may be anything. The plan is the
+/// same as that of [`compile_with`].
 pub fn compile(source: &Source) -> Result<Compiled, Vec<Diagnostic>> {
+    compiled(source, None)
+}
+
+/// As [`compile`]; also checks what its steps give to the workflows that they run, and use of them. The library has to have
+/// each of these under the name that the step writes.
+pub fn compile_with(source: &Source, library: &Library) -> Result<Compiled, Vec<Diagnostic>> {
+    compiled(source, Some(library))
+}
+
+fn compiled(source: &Source, library: Option<&Library>) -> Result<Compiled, Vec<Diagnostic>> {
     let mut found = Findings::default();
     let (tree, mistakes) = yaml::parse(source);
     found.extend(mistakes);
@@ -55,15 +72,17 @@ pub fn compile(source: &Source) -> Result<Compiled, Vec<Diagnostic>> {
     };
     let definition = read::read(&tree, &mut found);
     let plan = definition.as_ref().and_then(|definition| {
-        let mut compiler = Compiler::new(source, &mut found, definition);
+        let mut compiler = Compiler::new(source, &mut found, definition, library);
         compiler.check();
-        compiler.plan(&tree)
+        let outputs = std::mem::take(&mut compiler.output_types);
+        compiler.plan(&tree).map(|(plan, canonical)| (plan, canonical, outputs))
     });
     let failed = found.has_errors();
     let diagnostics = found.finish(source);
     match (plan, definition) {
-        (Some((plan, canonical)), Some(Definition { about, .. })) if !failed => {
-            Ok(Compiled { plan, about, definition: canonical, warnings: diagnostics })
+        (Some((plan, canonical, outputs)), Some(Definition { about, .. })) if !failed => {
+            let signature = Signature { inputs: plan.inputs.clone(), outputs };
+            Ok(Compiled { plan, about, definition: canonical, signature, warnings: diagnostics })
         }
         _ => Err(diagnostics),
     }
@@ -117,6 +136,7 @@ struct Step<'a> {
     wires: HashMap<&'static str, Wire>,
     save: Option<Template>,
     skip_if_exists: Vec<Template>,
+    save_dir: Option<Template>,
 }
 
 /// A parameter that was written. Without a template it was wrong, which was reported.
@@ -149,12 +169,19 @@ struct Compiler<'a, 'f> {
     forward: Vec<(usize, usize, Span)>,
     saved: HashMap<String, Span>,
     outputs: Vec<(String, Template)>,
+    output_types: Vec<(String, Type)>,
+    library: Option<&'a Library>,
     /// How many expressions were read.
     expressions: usize,
 }
 
 impl<'a, 'f> Compiler<'a, 'f> {
-    fn new(source: &'a Source, found: &'f mut Findings, definition: &'a Definition<'a>) -> Self {
+    fn new(
+        source: &'a Source,
+        found: &'f mut Findings,
+        definition: &'a Definition<'a>,
+        library: Option<&'a Library>,
+    ) -> Self {
         Compiler {
             source,
             found,
@@ -165,6 +192,8 @@ impl<'a, 'f> Compiler<'a, 'f> {
             forward: Vec::new(),
             saved: HashMap::new(),
             outputs: Vec::new(),
+            output_types: Vec::new(),
+            library,
             expressions: 0,
         }
     }
@@ -277,6 +306,7 @@ impl<'a, 'f> Compiler<'a, 'f> {
             wires: HashMap::new(),
             save: None,
             skip_if_exists: Vec::new(),
+            save_dir: None,
         });
         self.lists[list].steps.push(at);
     }
@@ -287,11 +317,13 @@ impl<'a, 'f> Compiler<'a, 'f> {
         if let Some(op) = op::find(&name.text) {
             return (Some(op), false);
         }
-        let later = op::LATER.contains(&name.text.as_str());
-        if later || name.text.starts_with("workflow:") {
+        if let Some(reference) = def.child() {
+            let is_known = self.check_reference(name.span, reference);
+            return (Some(&op::CHILD), !is_known);
+        }
+        if op::LATER.contains(&name.text.as_str()) {
             let message = format!("`{}` is not in this release yet", name.text);
-            let help = if later { "" } else { "write the steps of the other workflow here instead" };
-            self.found.push(Diagnostic::error(code::LATER, name.span, message).help(help));
+            self.found.push(Diagnostic::error(code::LATER, name.span, message));
             return (None, true);
         }
         let known = || op::OPS.iter().map(|op| op.name);
@@ -331,7 +363,10 @@ impl<'a, 'f> Compiler<'a, 'f> {
                 continue;
             }
             let word = match &step.def.uses {
-                Some(name) => name.text.rsplit(['.', ':']).next().unwrap_or_default().to_owned(),
+                Some(name) => {
+                    let word = name.text.rsplit(['.', ':']).next().unwrap_or_default();
+                    word.split('@').next().unwrap_or_default().to_owned()
+                }
                 None if step.def.race.is_some() => "race".to_owned(),
                 None if step.def.repeat.is_some() => "repeat".to_owned(),
                 None => "each".to_owned(),
@@ -364,10 +399,14 @@ impl<'a, 'f> Compiler<'a, 'f> {
             }
             self.enough(at);
         } else {
-            self.parameters(at);
-            self.wire(at);
-            self.missing(at);
-            self.together(at);
+            if def.child().is_some() {
+                self.child(at);
+            } else {
+                self.parameters(at);
+                self.wire(at);
+                self.missing(at);
+                self.together(at);
+            }
             self.performed_by_engine(at);
         }
         // What is saved or skipped for a fan-out with `uses` is that of its one step.
@@ -390,8 +429,9 @@ impl<'a, 'f> Compiler<'a, 'f> {
         let outputs = &self.definition.outputs;
         for (name, node) in outputs {
             let view = scope::View::of(None, None);
-            if let Some((template, _)) = self.template(node, &view) {
+            if let Some((template, ty)) = self.template(node, &view) {
                 self.outputs.push((name.text.clone(), template));
+                self.output_types.push((name.text.clone(), ty));
             }
             if let (NodeKind::Text(text), Some(path)) =
                 (&node.kind, node.as_text().and_then(|text| self.bare_path(text)))

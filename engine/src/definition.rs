@@ -95,6 +95,12 @@ pub(crate) struct StepDef<'a> {
     pub delay: Duration,
     pub branches: Vec<BranchDef<'a>>,
     pub skip_if_exists: Vec<&'a Node>,
+    /// Of a child: where what it saves lies.
+    pub save_dir: Option<&'a Node>,
+    /// Of a child: it is started and not waited for.
+    pub detach: bool,
+    /// Of a child: it goes on when its parent ends.
+    pub abandons: bool,
     /// Something in it could not be read or is not in this release: what follows from it is not reported.
     pub broken: bool,
 }
@@ -116,6 +122,11 @@ pub(crate) struct BranchDef<'a> {
 }
 
 impl StepDef<'_> {
+    /// The workflow that it runs, as `NAME` or `NAME@VERSION`.
+    pub(crate) fn child(&self) -> Option<&str> {
+        self.uses.as_ref()?.text.strip_prefix(darkroom_proto::op::CHILD_PREFIX)
+    }
+
     /// Whether it has numbered instances: items, contenders or iterations.
     pub(crate) fn is_container(&self) -> bool {
         self.is_fan_out() || self.race.is_some() || self.repeat.is_some()

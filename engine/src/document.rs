@@ -5,7 +5,9 @@ use crate::parking::CYCLES_MAX;
 use crate::plan::{Body, BranchKind, Call, FanOut, NodeIndex, Plan, Rule, Work};
 use crate::recorded::Again;
 use crate::run::{Place, Run, State, Step};
-use darkroom_proto::{CostDocument, ErrorDocument, Map, Money, RunDocument, StepDocument, StepPath, StepStatus};
+use darkroom_proto::{
+    CostDocument, ErrorDocument, Map, Money, ParentDocument, RunDocument, StepDocument, StepPath, StepStatus,
+};
 use serde_json::{Value, json};
 
 /// How many instances of a fan-out a run's document shows; more come by `show RUN --step`.
@@ -26,6 +28,11 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
         schedule: run.spec.schedule.as_ref().map(Into::into),
         rerun_of: origin(Again::Rerun),
         forked_from: origin(Again::Fork),
+        parent: run
+            .spec
+            .parent
+            .as_ref()
+            .map(|parent| ParentDocument { run: parent.run.to_string(), step: parent.path.to_string() }),
         steps: body_documents(plan, run, &plan.top, None),
         outputs: run.head.outputs.clone(),
         cost: CostDocument {
@@ -149,7 +156,7 @@ fn instance_document(plan: &Plan, run: &Run, path: &StepPath, fan: &FanOut) -> S
 }
 
 fn call_document(path: &StepPath, call: &Call, step: Option<&Step>) -> StepDocument {
-    let mut document = blank(path, call.op.name, step);
+    let mut document = blank(path, &call.uses(), step);
     if let Some(step) = step {
         document.attempts = step.attempt;
         document.output = step.outputs.clone();
@@ -171,6 +178,7 @@ fn blank(path: &StepPath, op: &str, step: Option<&Step>) -> StepDocument {
         reason: step.and_then(reason),
         asks: step.and_then(crate::approval::asked),
         saved: step.and_then(|step| step.saved.as_ref()).map(|saved| saved.path.clone()),
+        child: step.and_then(|step| step.child).map(|child| child.to_string()),
         items: None,
         steps: Vec::new(),
     }
@@ -204,7 +212,7 @@ pub(crate) fn fan_op(plan: &Plan, fan: &FanOut) -> String {
         && let Some(node) = fan.body.nodes.first()
         && let Work::Call(call) = &plan.node(*node).work
     {
-        return call.op.name.to_owned();
+        return call.uses();
     }
     match (&fan.for_each, fan.matrix.is_empty()) {
         (Some(_), true) => "for-each".to_owned(),

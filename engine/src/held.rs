@@ -55,7 +55,7 @@ enum Performed {
 pub fn held_op(plan: &Plan, path: &StepPath) -> Option<&'static str> {
     let place = plan.locate(path)?;
     let (_, call) = plan.call_at(&place)?;
-    call.op.performed_by_engine().then_some(call.op.name)
+    (call.op.performed_by_engine() && call.child.is_none()).then_some(call.op.name)
 }
 
 impl Turn<'_> {

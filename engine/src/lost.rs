@@ -63,6 +63,13 @@ impl Turn<'_> {
 
     fn send(&mut self, path: &StepPath, delay: Option<Duration>) {
         let (Some(place), Some(step)) = (self.plan.locate(path), self.run.step(path)) else { return };
+        if step.child.is_some() {
+            // One that is to be started later is looked at then.
+            if delay.is_none() {
+                self.follow_child(path);
+            }
+            return;
+        }
         let attempt = step.attempt;
         match self.attempt(path, &place, attempt) {
             Ok(attempt) => self.publish(&place, delay, attempt),

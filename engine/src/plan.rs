@@ -31,6 +31,17 @@ impl Plan {
         &self.nodes[index.0 as usize]
     }
 
+    /// The workflows that its steps run, each once.
+    pub fn children(&self) -> std::collections::BTreeSet<&str> {
+        self.nodes
+            .iter()
+            .filter_map(|node| match &node.work {
+                Work::Call(call) => call.child.as_ref().map(|child| child.reference.as_str()),
+                Work::FanOut(_) => None,
+            })
+            .collect()
+    }
+
     /// The primary output of a race or `repeat`: that of the last step of its (first) body.
     pub(crate) fn primary(&self, fan: &FanOut) -> &'static str {
         let last = fan.body_of(1).nodes.last().map(|node| &self.node(*node).work);
@@ -110,6 +121,31 @@ pub struct Call {
     /// Paths that make the step unnecessary when all of them exist (`skip-if-exists`). Always empty for the one call of a
     /// fan-out that has `uses` itself: its paths are the fan-out's.
     pub skip_if_exists: Vec<Template>,
+    /// The workflow that it runs, where it is no op.
+    pub child: Option<Child>,
+}
+
+impl Call {
+    /// What `uses:` says.
+    pub fn uses(&self) -> String {
+        match &self.child {
+            Some(child) => format!("{}{}", darkroom_proto::op::CHILD_PREFIX, child.reference),
+            None => self.op.name.to_owned(),
+        }
+    }
+}
+
+/// A workflow that a step runs.
+#[derive(Debug)]
+pub struct Child {
+    /// Its name, with a version behind an `@` or not: which definition that is, is settled when a run is handed in.
+    pub reference: String,
+    /// Whether the step is done once the child was started.
+    pub detach: bool,
+    /// Whether the child goes on when its parent ends.
+    pub abandons: bool,
+    /// What it saves lies under this path.
+    pub save_dir: Option<Template>,
 }
 
 /// How a step uses the step cache.
@@ -380,6 +416,14 @@ pub struct Input {
     pub bytes_max: Option<u64>,
     /// For forms.
     pub title: Option<String>,
+}
+
+impl Input {
+    /// Whether its values are files.
+    pub fn takes_files(&self) -> bool {
+        use InputType::{Audio, File, Files, Image, Images, Video};
+        matches!(self.ty, Image | Images | Video | Audio | File | Files)
+    }
 }
 
 /// What an input takes.

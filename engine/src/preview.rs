@@ -521,7 +521,7 @@ impl Previewer<'_> {
         let offer = model.as_deref().and_then(|model| (self.route)(call.op.name, model));
         PreviewStep {
             path,
-            op: call.op.name.to_owned(),
+            op: call.uses(),
             seconds: offer.as_ref().and_then(|offer| offer.usually).map(Duration::as_secs_f64),
             route: offer.map(|offer| offer.provider),
             model,

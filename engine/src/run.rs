@@ -1,6 +1,7 @@
 //! The state of one execution.
 
 use crate::change::Event;
+use crate::child::{Parent, Pinned};
 use crate::fanout::Expansion;
 use crate::held::Held;
 use crate::parking::{Parking, RECHECK_EVERY};
@@ -67,6 +68,15 @@ pub struct Spec {
     /// What calls of that run gave, by step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recorded: BTreeMap<StepPath, Recorded>,
+    /// Which definitions the workflows are that its steps run, and the steps of these, by the name that a step writes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<String, Pinned>,
+    /// The step that it is the child of, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
+    /// What it saves lies under this path of the output folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_dir: Option<String>,
 }
 
 impl Spec {
@@ -90,6 +100,9 @@ impl Spec {
             schedule: None,
             origin: None,
             recorded: BTreeMap::new(),
+            children: BTreeMap::new(),
+            parent: None,
+            save_dir: None,
         }
     }
 }
@@ -244,6 +257,9 @@ pub struct Step {
     /// While its outcome is open: in which life of the store its attempt was sent first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<String>,
+    /// The run that its latest attempt is, if it is a child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<RunId>,
 }
 
 impl Step {
@@ -573,7 +589,13 @@ impl Run {
 
     /// Whether there is a time at which it goes on by itself.
     pub fn has_timers(&self) -> bool {
-        self.has_parked() || self.tally.held > 0 || self.begins_late()
+        self.has_parked() || self.tally.held > 0 || self.begins_late() || self.has_delayed_child()
+    }
+
+    /// Whether a child of it is started again when its time has come.
+    fn has_delayed_child(&self) -> bool {
+        let is_delayed = |step: &Step| step.child.is_some() && matches!(step.state, State::Retrying { .. });
+        !self.spec.children.is_empty() && self.steps.values().any(is_delayed)
     }
 
     /// Whether nothing of it is with a worker or a provider, and nothing will be until a time, an event or a person.
@@ -598,7 +620,9 @@ impl Run {
 
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.
     pub fn listens_to(&self, event: &Event) -> bool {
-        !self.head.status.is_terminal() || matches!(event, Event::Resume { .. })
+        // Its parent may not have heard of its end.
+        let tells = || self.spec.parent.is_some() && matches!(event, Event::Unperformed { .. });
+        !self.head.status.is_terminal() || matches!(event, Event::Resume { .. }) || tells()
     }
 
     /// The state of a step, if it is not pending.

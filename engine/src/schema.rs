@@ -182,6 +182,9 @@ fn parallel() -> Value {
     })
 }
 
+/// The name of a workflow, with a version or not.
+const CHILD: &str = "^workflow:[^@]+(@.+)?$";
+
 fn contender() -> Value {
     let cases: Vec<Value> = op::OPS.iter().map(with).collect();
     let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
@@ -191,7 +194,7 @@ fn contender() -> Value {
         "properties": {
             "id": reference("id", "Its name for people."),
             "title": text("What it does, for people."),
-            "uses": {"enum": ops, "description": "The op that it calls."},
+            "uses": {"anyOf": [{"enum": ops}, {"type": "string", "pattern": CHILD}], "description": "The op that it calls, or the workflow that it runs, such as `workflow:product-photo@3`."},
             "with": {"type": ["object", "null"], "description": "The op's parameters."},
             "steps": reference("steps", "Its steps, where it is more than one call."),
             "delay": reference("duration", "How long after the others it begins."),
@@ -226,7 +229,7 @@ fn step() -> Value {
         "properties": {
             "id": reference("id", "Its name in expressions. Default: the last word of its op."),
             "title": text("What it does, for people."),
-            "uses": {"enum": ops, "description": "The op that it calls."},
+            "uses": {"anyOf": [{"enum": ops}, {"type": "string", "pattern": CHILD}], "description": "The op that it calls, or the workflow that it runs, such as `workflow:product-photo@3`."},
             "with": {"type": ["object", "null"], "description": "The op's parameters."},
             "needs": reference("names", "The steps that end before it starts, instead of all earlier ones of its list."),
             "if": reference("condition", "When it runs. Skipped, it passes its picture on."),
@@ -256,6 +259,9 @@ fn step() -> Value {
             "retry": reference("retry", "How failures are retried."),
             "timeout": reference("duration", "How long one attempt may take."),
             "save": text("Where its main output is saved, relative to `--out`."),
+            "save-dir": text("Where what a child saves lies, relative to `--out`."),
+            "detach": {"type": "boolean", "description": "The child is started and not waited for; the output `run` is its id."},
+            "on-parent-close": {"enum": ["cancel", "abandon"], "description": "What becomes of the child when its parent ends before it."},
             "skip-if-exists": reference("paths", "Paths that make it unnecessary when all of them exist."),
             "cache": {"enum": read::CACHE_WORDS, "description": "Whether outputs of an equal step may be taken: `auto`, `off`, or `refresh` to do it and record it anew."},
         },

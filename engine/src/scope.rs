@@ -203,7 +203,11 @@ impl RunScope<'_> {
                 continue;
             }
             if let Some((outputs, primary)) = self.instance_outputs(&instance_path, fan)
-                && let Some(value) = outputs.get(primary)
+                // A child gives what its workflow declares: the first of that kind.
+                && let Some(value) = outputs.get(primary).or_else(|| {
+                    let is_kind = |value: &&Value| Artifact::from_value(value).is_some_and(|file| file.kind() == kind);
+                    outputs.values().find(is_kind).filter(|_| primary.is_empty())
+                })
                 && Artifact::from_value(value).is_some_and(|artifact| artifact.kind() == kind)
             {
                 artifacts.push(value.clone());

@@ -168,6 +168,7 @@ impl Turn<'_> {
             Some(ancestor) => self.run.paths_within(ancestor),
             None => self.run.steps.keys().cloned().collect(),
         };
+        self.stop_children(&within);
         let now = self.now;
         within.retain(|path| {
             let ends = |state| match state {

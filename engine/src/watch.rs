@@ -81,7 +81,9 @@ pub struct Overdue {
 /// `Event::Looked`.
 pub fn overdue(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Overdue> {
     let is_due = |watch: &Watch| watch.look_at <= now;
-    let steps = run.steps.iter().filter(|(_, step)| is_under_way(step) && step.watch.as_ref().is_none_or(is_due));
+    // What became of a child is found by starting it again.
+    let with_workers = |step: &Step| is_under_way(step) && step.child.is_none();
+    let steps = run.steps.iter().filter(|(_, step)| with_workers(step) && step.watch.as_ref().is_none_or(is_due));
     let overdue = steps.filter_map(|(path, step)| {
         let place = plan.locate(path)?;
         let (_, call) = plan.call_at(&place)?;
@@ -170,6 +172,11 @@ impl Turn<'_> {
             // The failure of one may have ended another.
             let Some(step) = self.run.step(&path).filter(|step| is_under_way(step)) else { continue };
             let watch = step.watch.unwrap_or_else(|| Watch::new(step.started_at)).looked(now);
+            if step.child.is_some() {
+                self.change_step(&path, |step| step.watch = Some(watch));
+                self.follow_child(&path);
+                continue;
+            }
             let resends = watch.resends + 1;
             let resends_max = match step.state {
                 State::Waiting { submitted: true, .. } => RESENDS_MAX_SUBMITTED,

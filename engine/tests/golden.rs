@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
 
 use darkroom_engine::plan::{Plan, Source as Value, Wire, Work};
-use darkroom_engine::{Source, compile, render, summary};
+use darkroom_engine::{Library, Source, compile, compile_with, render, summary};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,26 @@ fn every_mistake_is_answered_as_recorded() {
             Err(diagnostics) => diagnostics,
         };
         assert!(!diagnostics.is_empty(), "{} has no mistake", path.display());
+        let text = format!("{}\n{}\n", render(&diagnostics, &source, false), summary(&diagnostics, 1));
+        golden(&path.with_extension("txt"), &text, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_mistake_with_a_child_is_answered_as_recorded() {
+    let mut library = Library::default();
+    for path in files("tests/children/library", &["yaml"]) {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        library.insert(name, compile(&source(&path)).unwrap().signature);
+    }
+    let mut wrong = Vec::new();
+    for path in files("tests/children", &["yaml"]) {
+        let source = source(&path);
+        let diagnostics = match compile_with(&source, &library) {
+            Ok(compiled) => compiled.warnings,
+            Err(diagnostics) => diagnostics,
+        };
         let text = format!("{}\n{}\n", render(&diagnostics, &source, false), summary(&diagnostics, 1));
         golden(&path.with_extension("txt"), &text, &mut wrong);
     }

@@ -34,6 +34,9 @@ pub struct RunDocument {
     /// The run that it was made from by `fork`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<RunId>,
+    /// The run whose step started it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentDocument>,
     /// Its top-level steps, with the instances of fan-outs that have at most 100.
     pub steps: Vec<StepDocument>,
     /// The workflow's outputs, once it completed.
@@ -42,6 +45,15 @@ pub struct RunDocument {
     pub cost: CostDocument,
     /// Why it failed.
     pub error: Option<ErrorDocument>,
+}
+
+/// The step that started a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct ParentDocument {
+    /// Its run.
+    pub run: String,
+    /// Its path there.
+    pub step: String,
 }
 
 /// What started a run at its time.
@@ -92,6 +104,9 @@ pub struct StepDocument {
     /// While it waits for a person: `{title, show, ask, choose, since, deadline}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asks: Option<serde_json::Value>,
+    /// The run that it started, if it is a workflow of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
     /// The counts of a fan-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemsDocument>,

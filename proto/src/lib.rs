@@ -23,7 +23,9 @@ pub use artifact::{Artifact, BoxPx, Kind};
 pub use cache::{CacheEntry, CacheUse, CachedFrom};
 pub use call::{CallId, Money, ParseCallIdError, ParseMoneyError, StepCost, Ticket};
 pub use digest::Sha256;
-pub use document::{CostDocument, ErrorDocument, ItemsDocument, RunDocument, RunRow, ScheduledDocument, StepDocument};
+pub use document::{
+    CostDocument, ErrorDocument, ItemsDocument, ParentDocument, RunDocument, RunRow, ScheduledDocument, StepDocument,
+};
 pub use error::{Act, ErrorClass, StepError};
 pub use id::{ParseRunIdError, RunId};
 pub use message::{

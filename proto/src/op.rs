@@ -188,6 +188,21 @@ pub fn find(name: &str) -> Option<&'static OpSpec> {
     OPS.iter().find(|op| op.name == name)
 }
 
+/// What a step that `uses: workflow:NAME` is: no op of the table, for its inputs and outputs are those of the workflow.
+pub static CHILD: OpSpec = OpSpec {
+    name: "workflow",
+    summary: "Runs another workflow, as a run of its own.",
+    pool: "",
+    params: &[optional("with", ParamType::Any, "", "the inputs of the other workflow")],
+    outputs: &[],
+    primary: "",
+    timeout: WAIT_MAX,
+    example: "",
+};
+
+/// What `uses:` begins with when it names a workflow.
+pub const CHILD_PREFIX: &str = "workflow:";
+
 /// The ops that do not do any more what they did in the first release, and which revision they are at.
 const REVISIONS: &[(&str, u32)] = &[];
 

@@ -6,7 +6,7 @@ use crate::mock::Mock;
 use crate::stage::Stage;
 use crate::trial::Trial;
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Compiled, Source, compile, held_op, render};
+use darkroom_engine::{Compiled, Pinned, Source, compile, held_op, render};
 use darkroom_proto::{Map, Money, StepPath};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -117,6 +117,15 @@ impl Testkit {
             estimated: Money::ZERO,
             saved: Default::default(),
             schedule: None,
+            // A mock stands for each of them.
+            children: self
+                .plan
+                .children()
+                .into_iter()
+                .map(|name| (name.to_owned(), Pinned { definition: self.plan.definition, files: Map::new() }))
+                .collect(),
+            parent: None,
+            save_dir: None,
         };
         Ok(Trial::start(self.plan.clone(), spec, stage, self.mocks.clone(), self.folder.clone()))
     }

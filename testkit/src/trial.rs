@@ -6,12 +6,13 @@ use crate::mock::{Answer, Mock, matches, span};
 use crate::stage::Stage;
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{
-    Change, Effect, Event, Happened, Held, Run, Spec, State, What, advance, parked, run_document, step_document,
+    Change, ChildStart, Effect, Event, Happened, Held, Run, Spec, State, What, advance, parked, run_document,
+    step_document,
 };
 use darkroom_proto::op;
 use darkroom_proto::{
-    Duration, ErrorClass, Map, Money, Outcome, Report, RunDocument, RunId, RunStatus, StepCost, StepDocument,
-    StepError, StepMessage, StepPath, StepStatus, Succeeded, Timestamp, Waiting,
+    Duration, ErrorClass, Map, Money, Outcome, Provenance, Report, RunDocument, RunId, RunStatus, StepCost,
+    StepDocument, StepError, StepMessage, StepPath, StepStatus, Succeeded, Timestamp, Waiting,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -281,6 +282,41 @@ impl Trial {
                 let at = self.now.after(delay.unwrap_or_default());
                 self.send(at, Coming::Message(message.clone()));
             }
+            Effect::StartChild(start) => self.start_child(start),
+            // Only a child has one.
+            Effect::TellParent(_) => {}
+        }
+    }
+
+    /// What becomes of a child: its mock says. It has no workers of its own here.
+    fn start_child(&mut self, start: &ChildStart) {
+        let ChildStart { parent, spec, is_cancelled, .. } = start;
+        let message = StepMessage {
+            run: parent.run,
+            path: parent.path.clone(),
+            generation: parent.generation,
+            attempt: parent.attempt,
+            op: op::CHILD.name.to_owned(),
+            params: spec.inputs.clone(),
+            timeout: op::CHILD.timeout,
+            save: None,
+            provenance: Provenance { workflow: spec.workflow.clone(), definition: spec.definition },
+            budget: None,
+            ticket: None,
+            deferred_since: None,
+            epoch: None,
+            cache: None,
+        };
+        if *is_cancelled {
+            self.voided.insert((message.path.clone(), message.generation));
+            self.is_called_off(&message, true);
+        } else if self.mock_of(&message.path).is_none() {
+            let error = StepError::new(ErrorClass::WorkflowError, "a test does not run other workflows")
+                .code("no_mock")
+                .advice(format!("add a mock of `{}` with the outputs of that workflow", message.path));
+            self.send(self.now, Coming::Report(Box::new(start.failed(error))));
+        } else {
+            self.work_on(&message);
         }
     }
 

@@ -1,6 +1,7 @@
 //! `darkroom run FILE`
 
 use crate::asked::Asked;
+use crate::children;
 use crate::commands;
 use crate::conclusion::conclude;
 use crate::door::Records;
@@ -103,6 +104,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     }
     note_fallback(&shown);
     engine.desk.define(&file.definition, file.plan.clone()).await?;
+    children::define(&engine.desk, &file.children).await?;
     engine.artifacts.put_run(id, run_manifest(id, &file, &spec).as_bytes())?;
     let running = engine.start(Some(BTreeSet::from([id])));
     engine.desk.submit(&[Submission { run: id, spec }]).await?;
@@ -126,6 +128,7 @@ async fn in_fleet(
     let spec = args.what.asked.spec(file, inputs, None)?;
     let mut spec = Spec { fresh: args.what.force, ..spec };
     spec.artifacts_url = artifacts.root_url();
+    children::take_in(&mut spec, &file.children, &artifacts, &Links::new(settings)).await;
     if !args.what.force {
         let found = find_existing(&mut spec, file, &out, store, &artifacts).await;
         found.map_err(|error| fleet.store.failed(error))?;
@@ -256,6 +259,7 @@ impl What {
             given::take_in(&file.plan, self.inputs(), &file.folder, &engine.artifacts, &Links::new(settings)).await?;
         let mut spec = self.spec_of(file, inputs)?;
         spec.artifacts_url = engine.artifacts.root_url();
+        children::take_in(&mut spec, &file.children, &engine.artifacts, &Links::new(settings)).await;
         if !self.force {
             find_existing(&mut spec, file, &self.out()?, &engine.store, &engine.artifacts).await?;
         }

@@ -9,6 +9,7 @@ use crate::embedded::Embedded;
 use crate::failure::Failure;
 use crate::fleet::FleetStore;
 use crate::folder;
+use crate::named;
 use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
 use crate::workflow_file::{self, WorkflowFile};
@@ -287,7 +288,7 @@ fn moment(flag: &str, text: &str, zone: &Zone) -> Result<Timestamp, Failure> {
 }
 
 async fn made<S: Store>(create: &Create, declaring: &Declaring<'_, S>) -> Result<Vec<Made>, Failure> {
-    let file = workflow_file::load(&create.file)?;
+    let file = named::load(&create.file, declaring.settings).await?;
     file.check_enabled(&create.file)?;
     let rhythm = match (&create.cron, create.every) {
         (Some(line), _) => Rhythm::Cron(line.clone()),

@@ -1,6 +1,7 @@
 //! `darkroom submit FILE`
 
 use crate::asked::Asked;
+use crate::children;
 use crate::commands::run::{new_id, note_fallback, previewed};
 use crate::door::Records;
 use crate::failure::Failure;
@@ -66,6 +67,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     let inputs =
         given::take_in(&file.plan, &args.asked.input, &file.folder, &artifacts, &Links::new(&settings)).await?;
     let mut spec = args.asked.spec(&file, inputs, None)?;
+    children::take_in(&mut spec, &file.children, &artifacts, &Links::new(&settings)).await;
     spec.artifacts_url = artifacts.root_url();
     let id = args.key.as_ref().map_or_else(new_id, |key| RunId::from_key(TENANT, key));
     let began = spec.created_at;

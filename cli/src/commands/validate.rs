@@ -1,10 +1,11 @@
 //! `darkroom validate FILE…`
 
+use crate::children;
 use crate::failure::{EXIT_USAGE, Failure};
 use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
 use crate::{named, workflow_file};
-use darkroom_engine::{Diagnostic, compile, summary};
+use darkroom_engine::{Diagnostic, compile, compile_with, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,7 +34,21 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
                 continue;
             }
         };
-        let found = match compile(&source) {
+        let compiled = match compile(&source) {
+            Ok(compiled) if !compiled.plan.children().is_empty() => {
+                let folder = if named::is_path(path) { path.parent() } else { None };
+                match children::gather(&compiled.plan, folder, &Settings::load()?).await {
+                    Ok((_, library)) => compile_with(&source, &library),
+                    Err(failure) => {
+                        unreadable += 1;
+                        failure.report();
+                        continue;
+                    }
+                }
+            }
+            compiled => compiled,
+        };
+        let found = match compiled {
             Ok(compiled) => {
                 workflow_file::warn_of_missing(&compiled.about, path);
                 compiled.warnings

@@ -4,8 +4,8 @@ use super::{Compiler, Role};
 use crate::expr::{Expr, Template};
 use crate::node::Node;
 use crate::plan::{
-    Argument, Body, Branch, Call, Contender, FanOut, Input, Node as PlanNode, NodeIndex, Plan, Rule, Source, Tolerate,
-    Work,
+    Argument, Body, Branch, Call, Child, Contender, FanOut, Input, Node as PlanNode, NodeIndex, Plan, RetryPolicy,
+    Rule, Source, Tolerate, Work,
 };
 use darkroom_proto::Sha256;
 
@@ -70,6 +70,7 @@ impl Compiler<'_, '_> {
                 }),
                 Some(op) => {
                     let (mut given, mut wires) = (step.given, step.wires);
+                    let child = step.def.child();
                     let mut arguments = Vec::new();
                     for param in op.params {
                         let source = match (given.remove(param.name), wires.remove(param.name)) {
@@ -83,10 +84,22 @@ impl Compiler<'_, '_> {
                         op,
                         arguments,
                         save: step.save,
-                        retry: step.def.retry.clone(),
+                        retry: match child {
+                            // Its own steps were tried often enough.
+                            Some(_) if step.def.retry == RetryPolicy::default() => {
+                                RetryPolicy { attempts: 1, ..RetryPolicy::default() }
+                            }
+                            _ => step.def.retry.clone(),
+                        },
                         timeout: step.def.timeout.unwrap_or(op.timeout),
                         cache: step.def.cache,
                         skip_if_exists: step.skip_if_exists,
+                        child: child.map(|reference| Child {
+                            reference: reference.to_owned(),
+                            detach: step.def.detach,
+                            abandons: step.def.abandons,
+                            save_dir: step.save_dir,
+                        }),
                     })
                 }
             };

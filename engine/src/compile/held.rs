@@ -73,6 +73,7 @@ impl Compiler<'_, '_> {
             _ => {}
         }
         let waits_for_somebody = matches!(op.name, "wait.event" | "human.approve");
+        let is_child = def.child().is_some();
         if let Some(timeout) = def.timeout {
             if !waits_for_somebody {
                 let message = format!("`{}` has no `timeout`", op.name);
@@ -84,7 +85,7 @@ impl Compiler<'_, '_> {
                 );
             }
         }
-        if def.retry != RetryPolicy::default() {
+        if def.retry != RetryPolicy::default() && !is_child {
             let message = format!("`{}` has no attempts, so `retry` has no effect", op.name);
             found.push(Diagnostic::error(code::CONFLICT, def.span, message).help("remove it"));
         }

@@ -360,13 +360,21 @@ impl<'a> Compiler<'a, '_> {
         range: &std::ops::Range<usize>,
     ) -> Result<Type, Lost> {
         let step = &self.steps[target];
-        let shared = self.shared_outputs(target);
+        let is_child = step.def.child().is_some() && step.op.is_some();
+        let shared = if is_child { self.child_gives(target) } else { self.shared_outputs(target) };
+        if let (true, None, Some((name, _))) = (is_child, &shared, output)
+            && name != "status"
+        {
+            return Ok(Type::Any);
+        }
         let names: Vec<&str> = match (step.op, &shared) {
-            (Some(op), _) => op.outputs.iter().map(|output| output.name).collect(),
-            (None, Some(shared)) => shared.iter().map(|(name, _)| name.as_str()).collect(),
+            (Some(op), _) if !is_child => op.outputs.iter().map(|output| output.name).collect(),
+            (_, Some(shared)) => shared.iter().map(|(name, _)| name.as_str()).collect(),
+            (Some(_), None) => Vec::new(),
             (None, None) => GATHERED.to_vec(),
         };
         let giver = match &shared {
+            Some(_) if is_child => "the workflow",
             Some(_) if step.def.race.is_some() => "the race",
             Some(_) => "the loop",
             None => step.op.map_or("a fan-out", |op| op.name),
@@ -391,8 +399,8 @@ impl<'a> Compiler<'a, '_> {
             return Ok(Type::Any);
         }
         let ty = match step.op {
-            Some(op) => op.output(name).map(|output| Type::of_output(output.ty, self.file_kind(target))),
-            None => match &shared {
+            Some(op) if !is_child => op.output(name).map(|output| Type::of_output(output.ty, self.file_kind(target))),
+            _ => match &shared {
                 Some(shared) => shared.iter().find(|(field, _)| field == name).map(|(_, ty)| ty.clone()),
                 None => self.gathered(target, name),
             },
@@ -448,6 +456,10 @@ impl<'a> Compiler<'a, '_> {
             return Type::Object { fields, open: true };
         };
         match self.steps[last].op {
+            Some(_) if self.steps[last].def.child().is_some() => match self.child_gives(last) {
+                Some(gives) => fields.extend(gives),
+                None => return Type::Object { fields, open: true },
+            },
             Some(op) => fields.extend(
                 op.outputs
                     .iter()
@@ -487,7 +499,7 @@ impl<'a> Compiler<'a, '_> {
 }
 
 /// The type of an input's values in expressions.
-fn input_type(ty: &InputType) -> Type {
+pub(super) fn input_type(ty: &InputType) -> Type {
     match ty {
         InputType::String => Type::Text,
         InputType::Integer => Type::Integer,

@@ -32,6 +32,9 @@ pub(crate) const STEP_KEYS: &[&str] = &[
     "race",
     "repeat",
     "stop-when",
+    "save-dir",
+    "detach",
+    "on-parent-close",
     "on-error",
     "on-timeout",
     "on-reject",
@@ -39,7 +42,7 @@ pub(crate) const STEP_KEYS: &[&str] = &[
 ];
 pub(crate) const GROUP_KEYS: &[&str] = &["parallel", "title", "needs", "if", "continue-on-error"];
 /// Keys of steps that the language has and this release does not.
-pub(crate) const LATER_KEYS: &[&str] = &["save-dir", "on-unknown"];
+pub(crate) const LATER_KEYS: &[&str] = &["on-unknown"];
 pub(crate) const CACHE_WORDS: &[&str] = &["auto", "off", "refresh"];
 const SYNONYMS: &[(&str, &str)] = &[
     ("name", "title"),
@@ -159,6 +162,9 @@ impl Reader<'_> {
             delay: darkroom_proto::Duration(0),
             branches: Vec::new(),
             skip_if_exists: Vec::new(),
+            save_dir: None,
+            detach: false,
+            abandons: false,
             broken: false,
         };
         let mut body_key = None;
@@ -207,6 +213,11 @@ impl Reader<'_> {
                     }
                 }
                 "cache" => step.cache = self.cache(key, value),
+                "save-dir" => step.save_dir = Some(value),
+                "detach" => step.detach = self.boolean(key, value).unwrap_or(false),
+                "on-parent-close" => {
+                    step.abandons = self.word(key, value, &["cancel", "abandon"]) == Some("abandon");
+                }
                 "race" => step.race = Some(self.race(key, value)),
                 "repeat" => step.repeat = self.repeat(key, value),
                 "stop-when" => step.stop_when = Some(value),
@@ -284,6 +295,13 @@ impl Reader<'_> {
                     let help = "add `for-each:` or `matrix:`, or remove it";
                     self.error(code::CONFLICT, key.span, format!("`{name}` needs `for-each` or `matrix`"), "", help);
                 }
+            }
+        }
+        let is_child = step.uses.as_ref().is_some_and(|uses| uses.text.starts_with(op::CHILD_PREFIX));
+        for name in ["save-dir", "detach", "on-parent-close"] {
+            if let (Some(key), false) = (key(name), is_child) {
+                let help = "add it to a step that `uses: workflow:…`, or remove it";
+                self.error(code::CONFLICT, key.span, format!("`{name}` is for child workflows"), "", help);
             }
         }
         if step.is_container() && body_key.is_some() && step.uses.is_none() {

@@ -8,6 +8,7 @@
 
 mod again;
 mod branch;
+mod child;
 mod failure;
 mod fanout;
 mod held;

@@ -2,8 +2,8 @@
 
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{
-    Change, Effect, Event, Happened, Head, Parked, Run, Signal, Source, Spec, State, Step, What, advance, compile,
-    line, parked,
+    Change, ChildStart, Effect, Event, Happened, Head, Parked, Run, Signal, Source, Spec, State, Step, What, advance,
+    compile, line, parked,
 };
 use darkroom_proto::{
     Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
@@ -56,6 +56,10 @@ pub(crate) struct World {
     pub(crate) files: BTreeMap<String, Sha256>,
     /// What was reported as saved, by key.
     pub(crate) saved: Vec<(Sha256, StepPath)>,
+    /// The children that were started, or looked after.
+    pub(crate) children: Vec<ChildStart>,
+    /// What its parent was told.
+    pub(crate) told: Vec<Report>,
     /// Changed steps, events and effects, all told.
     pub(crate) work: usize,
     /// Rounds of `Continue`.
@@ -151,6 +155,9 @@ impl World {
             existing: Default::default(),
             saved: Default::default(),
             schedule: None,
+            children: BTreeMap::new(),
+            parent: None,
+            save_dir: None,
         };
         change(&mut spec);
         let spec: Spec = unpack(&pack(&spec));
@@ -168,6 +175,8 @@ impl World {
             published: Vec::new(),
             files: BTreeMap::new(),
             saved: Vec::new(),
+            children: Vec::new(),
+            told: Vec::new(),
             work: 0,
             continued: 0,
             voided: BTreeSet::new(),
@@ -222,6 +231,8 @@ impl World {
             published: Vec::new(),
             files: BTreeMap::new(),
             saved: Vec::new(),
+            children: Vec::new(),
+            told: Vec::new(),
             work: 0,
             continued: 0,
             voided: self.log[..commits].iter().flat_map(|commit| commit.voided.clone()).collect(),
@@ -269,7 +280,17 @@ impl World {
             self.events.extend(change.events.iter().cloned());
             self.saved.extend(change.saved.iter().cloned());
             for effect in &change.effects {
-                let Effect::Dispatch { batch, delay, message, .. } = effect;
+                let (batch, delay, message) = match effect {
+                    Effect::Dispatch { batch, delay, message, .. } => (batch, delay, message),
+                    Effect::StartChild(start) => {
+                        self.children.push((**start).clone());
+                        continue;
+                    }
+                    Effect::TellParent(report) => {
+                        self.told.push((**report).clone());
+                        continue;
+                    }
+                };
                 self.published.push(format!("{}@{}.{}", message.path, message.generation, message.attempt));
                 let at = self.now.after(delay.unwrap_or_default());
                 self.queue.push(Queued { at, batch: *batch, message: (**message).clone() });

@@ -4,7 +4,7 @@ use super::Fleet;
 use darkroom_backend::{Clock, Definition, Ledger, Queue, Store};
 use darkroom_coordinator::{Desk, Submission};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Source, Spec, compile};
+use darkroom_engine::{Pinned, Source, Spec, compile};
 use darkroom_proto::{Map, Money, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,6 +23,7 @@ pub struct Workflow {
     /// Its plan.
     pub plan: Arc<Plan>,
     definition: Definition,
+    children: BTreeMap<String, Pinned>,
 }
 
 impl Workflow {
@@ -36,7 +37,14 @@ impl Workflow {
             file: source.name().to_owned(),
             source: source.text().to_owned(),
         };
-        Workflow { plan: Arc::new(plan), definition }
+        Workflow { plan: Arc::new(plan), definition, children: BTreeMap::new() }
+    }
+
+    /// The same with a workflow that its steps run under a name.
+    pub fn running(mut self, name: &str, child: &Workflow) -> Workflow {
+        let pinned = Pinned { definition: child.definition.hash, files: Map::new() };
+        self.children.insert(name.to_owned(), pinned);
+        self
     }
 
     /// No-op steps that pass 200 bytes on, one after the other.
@@ -85,6 +93,9 @@ impl Workflow {
             existing: BTreeSet::new(),
             saved: BTreeMap::new(),
             schedule: None,
+            children: self.children.clone(),
+            parent: None,
+            save_dir: None,
         };
         let (high, low) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
         let mut random = [0u8; 10];
@@ -108,6 +119,11 @@ impl Workflow {
 }
 
 impl Fleet {
+    /// Keeps the definition of a workflow that others run.
+    pub async fn define(&self, workflow: &Workflow) {
+        self.desk.define(&workflow.definition, workflow.plan.clone()).await.unwrap();
+    }
+
     /// Hands a run in.
     pub async fn submit(&self, workflow: &Workflow, inputs: Map) -> RunId {
         workflow.submit(&self.desk, inputs).await

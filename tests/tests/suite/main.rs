@@ -5,6 +5,7 @@
 mod artifacts;
 mod clients;
 mod fleet_api;
+mod fleet_children;
 mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;

@@ -32,6 +32,7 @@ pub(super) fn compiled(name: &str, text: &str) -> Result<WorkflowFile, Failure> 
         is_off: false,
         schedules: Vec::new(),
         folder,
+        children: Vec::new(),
     })
 }
 
@@ -93,6 +94,9 @@ pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
         existing: BTreeSet::new(),
         saved: BTreeMap::new(),
         schedule: None,
+        children: BTreeMap::new(),
+        parent: None,
+        save_dir: None,
     }
 }
 
