@@ -23,7 +23,7 @@ use crate::plan::{BranchKind, NodeIndex, Plan, Wire};
 use crate::source::{Source, Span};
 use crate::suggest;
 use crate::types::Type;
-use crate::{read, yaml};
+use crate::{read, recipe, yaml};
 use darkroom_proto::op::{self, OpSpec};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -43,7 +43,7 @@ pub struct Compiled {
 /// Compiles a workflow, or tells everything that is wrong with it, in the order of the file.
 pub fn compile(source: &Source) -> Result<Compiled, Vec<Diagnostic>> {
     let mut found = Findings::default();
-    let (tree, mistakes) = yaml::parse(source);
+    let (tree, mistakes) = if recipe::is_recipe(source) { recipe::parse(source) } else { yaml::parse(source) };
     found.extend(mistakes);
     let Some(tree) = tree else {
         if !found.has_errors() {

@@ -31,6 +31,7 @@ mod price;
 mod quoting;
 mod race;
 mod read;
+pub mod recipe;
 pub mod reference;
 mod render;
 mod repeat;
