@@ -55,7 +55,9 @@ pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
         let help = "write a sentence for each step, such as `1. Generate a product photo of a mug`";
         found.push(Diagnostic::error(code::NO_STEPS, Span::default(), message).help(help));
     }
-    (tree, found)
+    // What follows from words that were not read would only mislead.
+    let failed = found.iter().any(Diagnostic::is_error);
+    (tree.filter(|_| !failed), found)
 }
 
 /// The workflow file that says what a recipe says, in YAML; or what can't be read.

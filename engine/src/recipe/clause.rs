@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
                 Kind::Mark(')') if open.pop().is_none() => return,
                 Kind::Mark('>' | ';' | '.') if open.is_empty() => return,
                 Kind::Mark(_) if !is_separator(token) => {}
-                _ if is_separator(token) && open.is_empty() && verb_follows(self.tokens, self.at) => return,
+                _ if is_separator(token) && open.is_empty() && self.ends(clause) => return,
                 Kind::Mark(_) => {}
                 _ => {
                     self.one(clause);
@@ -247,6 +247,12 @@ impl<'a> Reader<'a> {
         if let Some(span) = open.first() {
             self.unclosed(*span);
         }
+    }
+
+    /// Whether another clause begins behind the separator: with a verb that is no parameter here, as `scale 0.5` is.
+    fn ends(&self, clause: &Clause) -> bool {
+        let behind = &self.tokens[after_separators(self.tokens, self.at)..];
+        verb(behind).is_some() && !clause.op.is_some_and(|op| is_named_setting(op, behind))
     }
 
     /// One setting, or one word that means nothing. What is neither is reported.
@@ -422,7 +428,8 @@ impl<'a> Reader<'a> {
         let mut values = Vec::new();
         let mut next = self.at;
         while let Some((value, taken)) = read(&self.tokens[next.min(self.tokens.len())..]) {
-            if !values.is_empty() && value_first(op, &self.tokens[next..]).is_some() {
+            let rest = &self.tokens[next..];
+            if !values.is_empty() && (is_named_setting(op, rest) || pace(rest).is_some()) {
                 break;
             }
             values.push(node(&value, self.span(next, next + taken)));
@@ -482,7 +489,20 @@ impl<'a> Reader<'a> {
             end = self.tail(clause, begin, end);
         }
         let words = self.tokens.get(begin..end).unwrap_or_default();
-        let span = self.span(begin, end);
+        let mut span = self.span(begin, end);
+        if let Some(file) = words.iter().find(|token| token.kind == Kind::Path) {
+            let message = format!("the file {} stands in the middle of a text", file.text);
+            let help = "to lay a picture over it: `Overlay the logo ./logo.png`; if it is part of the text, put the text in quotes";
+            self.found.push(Diagnostic::error(code::RECIPE_UNREAD, file.span, message).help(help));
+            return;
+        }
+        // A question keeps its mark.
+        if let Some(mark) =
+            self.tokens.get(end).filter(|token| end == self.at && matches!(token.text.as_str(), "?" | "!"))
+        {
+            span.end = mark.span.end;
+            self.at += 1;
+        }
         let text = match words {
             [] => return,
             [one] if one.kind == Kind::Quoted => one.text.clone(),
@@ -540,6 +560,10 @@ impl<'a> Reader<'a> {
             self.at += taken;
             clause.all |= all;
         }
+        if let Some(path) = self.peek(0).filter(|token| token.kind == Kind::Path) {
+            self.at += 1;
+            clause.path = Some(node(&path.text.as_str().into(), path.span));
+        }
         const LINKS: &[&str] = &["to", "as", "like", "into", "with", "so", "that", "in"];
         while self.peek(0).is_some_and(|token| token.is(':') || token.is_word(LINKS)) {
             let is_setting = clause.op.is_some_and(|op| is_named_setting(op, &self.rest()[1..]));
@@ -591,11 +615,12 @@ impl<'a> Reader<'a> {
             return None;
         }
         let last = words.last()?;
+        let is_copy = |noun: &Token| noun.is_word(PICTURES) || noun.is_word(COPIES);
         let quoted = |words: &[&Token]| match words {
-            [noun, of, text] if noun.is_word(PICTURES) && of.is_word(&["of"]) && text.kind == Kind::Quoted => {
+            [noun, of, text] if is_copy(noun) && of.is_word(&["of"]) && text.kind == Kind::Quoted => {
                 Some(text.text.clone())
             }
-            [noun, text] if noun.is_word(PICTURES) && text.kind == Kind::Quoted => Some(text.text.clone()),
+            [noun, text] if is_copy(noun) && text.kind == Kind::Quoted => Some(text.text.clone()),
             _ => None,
         };
         let Some(count) = first.count().filter(|_| !rest.is_empty()) else {
@@ -613,7 +638,7 @@ impl<'a> Reader<'a> {
         }
         // `variations of a logo` are of `a logo`.
         if let [noun, of, thing, ..] = rest
-            && noun.is_word(&["variations", "versions", "variants", "takes", "variation", "version"])
+            && noun.is_word(COPIES)
             && of.is_word(&["of"])
         {
             return Some(self.joined(Span::new(thing.span.start, last.span.end)));
@@ -626,17 +651,27 @@ impl<'a> Reader<'a> {
             if before.is_some_and(|before| before.span.end < token.span.start) {
                 text.push(' ');
             }
-            text.push_str(if at == noun && count > 1 { singular(&token.text) } else { self.slice(token.span) });
+            match at == noun && count > 1 {
+                true => text.push_str(&singular(&token.text)),
+                false => text.push_str(self.slice(token.span)),
+            }
         }
         let article = if text.to_lowercase().starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         Some(format!("{article} {text}"))
     }
 }
 
-fn singular(word: &str) -> &str {
-    match word.strip_suffix('s') {
-        Some(one) if !one.ends_with('s') => one,
-        _ => word,
+/// What several are variations of is what each is.
+const COPIES: &[&str] = &["variations", "versions", "variants", "takes", "variation", "version", "variant", "take"];
+
+fn singular(word: &str) -> String {
+    if let Some(stem) = word.strip_suffix("ies") {
+        return format!("{stem}y");
+    }
+    let hisses = ["ches", "shes", "xes", "sses"].iter().any(|ending| word.ends_with(ending));
+    match word.strip_suffix(if hisses { "es" } else { "s" }) {
+        Some(one) if !one.ends_with('s') || hisses => one.to_owned(),
+        _ => word.to_owned(),
     }
 }
 
@@ -672,7 +707,10 @@ fn means_nothing(clause: &Clause, token: &Token) -> bool {
 
 /// What an op takes in a recipe, by its names.
 fn takes(op: &OpSpec) -> impl Iterator<Item = &'static str> + Clone {
-    op.params.iter().map(|param| param.name).filter(|name| !matches!(*name, "image" | "on-unknown" | "strict"))
+    op.params
+        .iter()
+        .map(|param| param.name)
+        .filter(|name| !matches!(*name, "image" | "file" | "box" | "on-unknown" | "strict"))
 }
 
 fn models(op: &OpSpec) -> Vec<String> {
@@ -754,16 +792,16 @@ fn verb_follows(tokens: &[&Token], at: usize) -> bool {
     verb(&tokens[after_separators(tokens, at)..]).is_some()
 }
 
+/// Words that may stand between those of a verb's name: `remove the background`, `add the company logo`.
+const WITHIN_NAMES: &[&str] = &["the", "a", "an", "it", "them", "its", "their", "our", "company", "brand"];
+
 /// The verb that the words begin with, the longest name first, and how many words that takes.
 pub(super) fn verb(tokens: &[&Token]) -> Option<(&'static Verb, usize)> {
     let names = VERBS.iter().flat_map(|verb| verb.names.iter().map(move |name| (verb, *name)));
     let matching = names.filter_map(|(verb, name)| {
         let mut at = 0;
         for (place, word) in name.split(' ').enumerate() {
-            // `remove the background`, `make it black and white`
-            while place > 0
-                && tokens.get(at).is_some_and(|token| token.is_word(&["the", "a", "an", "it", "them", "its"]))
-            {
+            while place > 0 && tokens.get(at).is_some_and(|token| token.is_word(WITHIN_NAMES)) {
                 at += 1;
             }
             tokens.get(at).filter(|token| token.kind == Kind::Word && token.word == word)?;

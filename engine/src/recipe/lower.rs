@@ -587,12 +587,35 @@ impl Lowering<'_> {
                 with.push(entry(name, clause.verb_span, node(&value, clause.verb_span)));
             }
         }
+        self.complete(clause, op, &with);
         match op.name {
             "image.detect" => self.target = Some(said(clause, "target")),
             "image.crop" => self.cropped(clause),
             _ => {}
         }
         with
+    }
+
+    /// What an op can't do without has to be said, where nothing else says it.
+    fn complete(&mut self, clause: &Clause, op: &'static OpSpec, with: &[Entry]) {
+        let is_given = |name: &str| {
+            with.iter().any(|entry| entry.key.text == name) || clause.axes.iter().any(|axis| axis.param == name)
+        };
+        // Those of files are told, and asked for, where they are read.
+        let own = |name: &str| picture_param(op) == Some(name) || matches!(name, "path" | "url" | "title");
+        let missing = op.params.iter().filter(|param| param.required && !own(param.name) && !is_given(param.name));
+        for param in missing {
+            let message = format!("`{}` needs {}", clause.verb.names[0], param.summary);
+            self.form(clause.verb_span, message, format!("such as `{}`", clause.verb.example));
+        }
+        let sized = ["width", "height"].into_iter().any(is_given);
+        if op.name == "image.resize" && !sized {
+            self.form(
+                clause.verb_span,
+                "`resize` needs a size",
+                "such as `Resize to 1024x1024` or `Resize to 800px wide`",
+            );
+        }
     }
 
     /// What is cropped to has to be what was detected.

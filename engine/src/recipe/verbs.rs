@@ -445,6 +445,7 @@ pub const MADE: &[&str] = &[
     "styled",
     "upscaled",
     "optimized",
+    "approved",
 ];
 
 /// Words that say that all the pictures are meant.
