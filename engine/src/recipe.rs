@@ -14,7 +14,7 @@ mod written;
 
 use crate::code;
 use crate::diagnostic::{Diagnostic, Findings};
-use crate::node::Node;
+use crate::node::{Node, NodeKind};
 use crate::source::{Source, Span};
 use crate::yaml;
 
@@ -55,9 +55,22 @@ pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
         let help = "write a sentence for each step, such as `1. Generate a product photo of a mug`";
         found.push(Diagnostic::error(code::NO_STEPS, Span::default(), message).help(help));
     }
+    if tree.as_ref().is_some_and(|tree| nodes(tree) > yaml::NODES_MAX) {
+        let message = "the recipe holds more than 10,000 values";
+        let help = "give large data as an input of a workflow file instead of writing it into a recipe";
+        found.push(Diagnostic::error(code::TOO_LARGE, Span::default(), message).help(help));
+    }
     // What follows from words that were not read would only mislead.
     let failed = found.iter().any(Diagnostic::is_error);
     (tree.filter(|_| !failed), found)
+}
+
+fn nodes(node: &Node) -> usize {
+    1 + match &node.kind {
+        NodeKind::List(items) => items.iter().map(nodes).sum(),
+        NodeKind::Map(entries) => entries.iter().map(|entry| nodes(&entry.value)).sum(),
+        _ => 0,
+    }
 }
 
 /// The workflow file that says what a recipe says, in YAML; or what can't be read.

@@ -77,15 +77,24 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     tokens: &'a [&'a Token],
     at: usize,
+    /// How many sentences this is inside of.
+    depth: usize,
     found: &'a mut Vec<Diagnostic>,
 }
+
+/// The most sentences inside of sentences.
+const DEPTH_MAX: usize = 8;
+/// The most commas and little words that are looked past for a verb or a noun, so that time grows with the text alone.
+const SEPARATORS_MAX: usize = 8;
+/// The most mistakes of one recipe after which reading goes on.
+const FOUND_MAX: usize = 100;
 
 const NEXT: &[&str] = &["then", "and", "next", "finally", "first", "afterwards", "please"];
 
 impl<'a> Reader<'a> {
     /// Reads `tokens`, which are of `text`.
     pub(super) fn new(text: &'a str, tokens: &'a [&'a Token], found: &'a mut Vec<Diagnostic>) -> Reader<'a> {
-        Reader { text, tokens, at: 0, found }
+        Reader { text, tokens, at: 0, depth: 0, found }
     }
 
     /// The clauses of the sentence, in their order.
@@ -132,7 +141,16 @@ impl<'a> Reader<'a> {
     fn chain(&mut self) -> Vec<Clause> {
         let mut clauses = Vec::new();
         loop {
-            self.at = after_separators(self.tokens, self.at);
+            loop {
+                let next = after_separators(self.tokens, self.at);
+                if next == self.at {
+                    break;
+                }
+                self.at = next;
+            }
+            if self.found.len() > FOUND_MAX || self.depth > DEPTH_MAX {
+                self.give_up();
+            }
             match self.peek(0) {
                 None => return clauses,
                 Some(token) if token.is(')') => return clauses,
@@ -143,6 +161,16 @@ impl<'a> Reader<'a> {
                 None => self.no_verb(),
             }
         }
+    }
+
+    /// Reads no further: there is too much wrong, or too much inside of each other.
+    fn give_up(&mut self) {
+        if self.depth > DEPTH_MAX {
+            let message = format!("sentences stand more than {DEPTH_MAX} deep in each other");
+            let span = self.span(self.at, self.at + 1);
+            self.found.push(Diagnostic::error(code::TOO_LARGE, span, message).help("write them one after the other"));
+        }
+        self.at = self.tokens.len();
     }
 
     /// Reports a sentence without a verb, and goes on behind it.
@@ -202,7 +230,9 @@ impl<'a> Reader<'a> {
         while let Some(token) = self.peek(0) {
             if token.is(':') || token.is('(') {
                 self.at += 1;
+                self.depth += 1;
                 clause.inner = self.chain();
+                self.depth -= 1;
                 if token.is('(') {
                     match self.peek(0).is_some_and(|token| token.is(')')) {
                         true => self.at += 1,
@@ -679,7 +709,7 @@ fn singular(word: &str) -> String {
 fn picture(tokens: &[&Token]) -> Option<(usize, bool)> {
     let mut all = false;
     let mut at = 0;
-    while let Some(token) = tokens.get(at) {
+    while let Some(token) = tokens.get(at).filter(|_| at < SEPARATORS_MAX) {
         if token.is_word(&["it", "them"]) {
             return Some((at + 1, all));
         }
@@ -781,7 +811,8 @@ fn is_separator(token: &Token) -> bool {
 }
 
 fn after_separators(tokens: &[&Token], mut at: usize) -> usize {
-    while tokens.get(at).is_some_and(|token| is_separator(token) || token.is(':') || token.is_word(NEXT)) {
+    let most = at + SEPARATORS_MAX;
+    while at < most && tokens.get(at).is_some_and(|token| is_separator(token) || token.is(':') || token.is_word(NEXT)) {
         at += 1;
     }
     at
@@ -797,7 +828,9 @@ const WITHIN_NAMES: &[&str] = &["the", "a", "an", "it", "them", "its", "their", 
 
 /// The verb that the words begin with, the longest name first, and how many words that takes.
 pub(super) fn verb(tokens: &[&Token]) -> Option<(&'static Verb, usize)> {
+    let first = tokens.first().filter(|token| token.kind == Kind::Word)?.word.as_str();
     let names = VERBS.iter().flat_map(|verb| verb.names.iter().map(move |name| (verb, *name)));
+    let names = names.filter(|(_, name)| name.starts_with(first));
     let matching = names.filter_map(|(verb, name)| {
         let mut at = 0;
         for (place, word) in name.split(' ').enumerate() {

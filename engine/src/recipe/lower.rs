@@ -15,6 +15,8 @@ use darkroom_proto::op::OpSpec;
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// The most verbs of a recipe.
+const VERBS_MAX: usize = 1_000;
 /// The most pictures that one sentence makes.
 const COUNT_MAX: u64 = 1_000;
 /// Endings of the pictures that `For each image in FOLDER` means.
@@ -78,6 +80,8 @@ struct Lowering<'a> {
     /// What was looked for last.
     target: Option<Option<String>>,
     saved: bool,
+    /// How many verbs were read.
+    verbs: usize,
 }
 
 /// The tree of a recipe; none if it has no step.
@@ -97,6 +101,7 @@ pub(super) fn lower(
         subject: None,
         target: None,
         saved: false,
+        verbs: 0,
     };
     for block in &recipe.blocks {
         lowering.block(source.text(), block);
@@ -226,6 +231,16 @@ impl Lowering<'_> {
                 Some(last) => Reader::new(source, bullet, self.found).bullet(last),
                 None => self.form(sentence.span(), "the list belongs to no verb", "write what is done before the `:`"),
             }
+        }
+        let before = self.verbs;
+        self.verbs += clauses.iter().map(|clause| 1 + clause.inner.len()).sum::<usize>();
+        if self.verbs > VERBS_MAX {
+            if before <= VERBS_MAX {
+                let message = format!("the recipe has more than {VERBS_MAX} verbs");
+                let help = "make several recipes of it, or a workflow file with `for-each`";
+                self.found.push(Diagnostic::error(code::TOO_LARGE, sentence.span(), message).help(help));
+            }
+            return Vec::new();
         }
         clauses
     }
