@@ -392,7 +392,7 @@ impl<'a> Reader<'a> {
                 self.set(clause, "height", vec![node(&height.into(), token.span)]);
                 return true;
             }
-            Kind::Path if clause.path.is_none() => {
+            Kind::Path if clause.path.is_none() && takes_file(op) => {
                 self.at += 1;
                 clause.path = Some(node(&token.text.as_str().into(), token.span));
                 return true;
@@ -517,6 +517,13 @@ impl<'a> Reader<'a> {
         let mut end = self.at;
         if works_on_picture {
             end = self.tail(clause, begin, end);
+            // `the mug in step 1`
+            while self.reference_at(0)
+                && end > begin
+                && self.tokens[end - 1].is_word(&["in", "on", "of", "from", "the"])
+            {
+                end -= 1;
+            }
         }
         let words = self.tokens.get(begin..end).unwrap_or_default();
         let mut span = self.span(begin, end);
@@ -674,7 +681,12 @@ impl<'a> Reader<'a> {
             return Some(self.joined(Span::new(thing.span.start, last.span.end)));
         }
         let noun = rest.iter().position(|token| token.is_word(&["of", "showing", "with", "in", "for", "that"]));
-        let noun = noun.unwrap_or(rest.len()).saturating_sub(1);
+        let mut noun = noun.unwrap_or(rest.len()).saturating_sub(1);
+        let is_plural = |token: &&&Token| singular(&token.text) != token.text;
+        // `2 cats playing chess`
+        if rest.get(noun).filter(is_plural).is_none() {
+            noun = rest.iter().position(|token| is_plural(&token)).unwrap_or(noun);
+        }
         let mut text = String::new();
         for (at, token) in rest.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|before| rest.get(before));
@@ -733,6 +745,11 @@ fn means_nothing(clause: &Clause, token: &Token) -> bool {
         || token.is_word(MADE)
         || token.is_word(ALL)
         || own.is_some_and(|own| token.is_word(own))
+}
+
+/// Whether a file can be named in a sentence about an op: what it works on, what it lays over, where it saves or calls.
+fn takes_file(op: &OpSpec) -> bool {
+    op.param("image").is_some() || matches!(op.name, "save" | "notify.webhook")
 }
 
 /// What an op takes in a recipe, by its names.

@@ -365,6 +365,7 @@ impl Lowering<'_> {
     fn works_on(&mut self, clause: &Clause, all: bool) -> Vec<Made> {
         if let Some((number, span)) = clause.from {
             if let Some(made) = self.numbered.get(&number) {
+                self.open.retain(|open| made.iter().all(|made| made.path != open.path));
                 return made.iter().map(|made| Made { flows: false, ..made.clone() }).collect();
             }
             let help = "steps are counted from 1, and a step can use only what is made before it";
@@ -394,7 +395,7 @@ impl Lowering<'_> {
             let Some(op) = clause.op else {
                 // Sentences held together by a verb.
                 at += 1;
-                if !clause.inner.is_empty() {
+                if !clause.inner.is_empty() && self.work_on_pictures(&clause.inner) {
                     let made = self.works_on(clause, clause.all || per_image.is_some());
                     let id = clause.verb.names[0].rsplit(' ').next().unwrap_or_default();
                     self.group(&clause.inner, made, id, clause.pace, clause.span);
@@ -407,12 +408,13 @@ impl Lowering<'_> {
                 continue;
             }
             // What follows works on the same pictures, up to what doesn't.
+            let made = self.works_on(clause, clause.all || per_image.is_some());
             let goes_on = |clause: &&Clause| {
-                let op = clause.op.filter(|op| !begins_anew(op) && op.name != "image.contact-sheet");
-                op.is_some() && clause.from.is_none()
+                let same = clause.op.filter(|op| !begins_anew(op) && op.name != "image.contact-sheet");
+                let others = clause.all && !self.open.is_empty();
+                clause.from.is_none() && !others && same.is_some_and(|op| clause.path.is_none() || takes_path(op))
             };
             let length = 1 + rest[1..].iter().take_while(goes_on).count();
-            let made = self.works_on(clause, clause.all || per_image.is_some());
             let phase = per_image.map(|_| "phase".to_owned());
             let id = phase.unwrap_or_else(|| op.last_word().replace('-', "_"));
             let pace = rest[..length].iter().find_map(|clause| clause.pace);
@@ -422,6 +424,23 @@ impl Lowering<'_> {
         if let (Some(number), Some(last)) = (number, self.open.last()) {
             self.numbered.insert(number, vec![last.clone()]);
         }
+    }
+
+    /// Whether the clauses that another one holds together all work on the pictures of that one.
+    fn work_on_pictures(&mut self, clauses: &[Clause]) -> bool {
+        let mut flat = Vec::new();
+        flatten(clauses, &mut flat);
+        for clause in &flat {
+            let anew = clause.op.is_some_and(|op| begins_anew(op) || op.name == "image.contact-sheet");
+            let other = clause.path.is_some() && !clause.op.is_some_and(takes_path);
+            if anew || other || clause.from.is_some() {
+                let message =
+                    format!("`{}` is about something else than the pictures it stands under", clause.verb.names[0]);
+                self.form(clause.verb_span, message, "make a sentence of its own of it");
+                return false;
+            }
+        }
+        true
     }
 
     /// Clauses that work on the same: steps one after the other on one picture, a fan-out over several.
@@ -620,7 +639,8 @@ impl Lowering<'_> {
         let own = |name: &str| picture_param(op) == Some(name) || matches!(name, "path" | "url" | "title");
         let missing = op.params.iter().filter(|param| param.required && !own(param.name) && !is_given(param.name));
         for param in missing {
-            let message = format!("`{}` needs {}", clause.verb.names[0], param.summary);
+            let what = param.summary.split(';').next().unwrap_or_default();
+            let message = format!("`{}` needs {what}", clause.verb.names[0]);
             self.form(clause.verb_span, message, format!("such as `{}`", clause.verb.example));
         }
         let sized = ["width", "height"].into_iter().any(is_given);
@@ -701,6 +721,7 @@ impl Lowering<'_> {
                 }
             }
         }
+        let paced = flat.iter().find_map(|clause| clause.pace);
         let mut body = Vec::new();
         let mut format = None;
         let mut kind = "image";
@@ -720,12 +741,11 @@ impl Lowering<'_> {
                 continue;
             }
             let mut with = self.with(clause, op);
-            if let Some((_, span)) = clause.from {
-                self.form(
-                    span,
-                    "a step of another place can't be meant for each",
-                    "leave it out: each picture flows on",
-                );
+            // Where pictures are said before, the first sentence about them may say which.
+            let path = clause.path.as_ref().filter(|_| !takes_path(op)).map(|path| path.span);
+            let other = clause.from.map(|(_, span)| span).or(path);
+            if let Some(span) = other.filter(|_| each.is_files) {
+                self.form(span, "something else can't be meant for each", "leave it out: each picture flows on");
             }
             for axis in &clause.axes {
                 with.push(entry(axis.param, axis.span, text(braces(&format!("matrix.{}", key(axis))), axis.span)));
@@ -756,6 +776,9 @@ impl Lowering<'_> {
         }
         entries.push(entry("steps", each.span, Node { kind: NodeKind::List(body), span: each.span }));
         self.steps.push(map(entries, each.span));
+        if let Some((pace, span)) = paced {
+            self.set_pace(self.steps.len() - 1, pace, span);
+        }
         Made { path: format!("steps.{id}"), kind, many: true, flows: false, format }
     }
 }
