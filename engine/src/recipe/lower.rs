@@ -3,6 +3,9 @@
 //! One picture flows from step to step as it does in a workflow file. Where there are several, a sentence is a `for-each`
 //! over them, and the clauses joined to it by arrows are its body.
 
+mod anew;
+mod each;
+
 use super::clause::{Axis, Clause, Pace, Reader, node, pace};
 use super::outline::{Block, Heading, Outline, Sentence};
 use super::token::{Line, Token};
@@ -142,7 +145,7 @@ fn name(source: &Source, given: Option<&Token>, first: Span) -> (String, Span, O
 
 /// Letters and digits, everything between them one mark.
 fn slug(words: &str, between: char) -> String {
-    let parts = words.split(|c: char| !c.is_ascii_alphanumeric() && !(c == '_' && between == '-'));
+    let parts = words.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' && between == '-'));
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).map(str::to_ascii_lowercase).collect();
     parts.join(&between.to_string())
 }
@@ -334,33 +337,6 @@ impl Lowering<'_> {
         self.input(&stem, "image", Some(path.clone()), path.span)
     }
 
-    fn for_each_file(&mut self, source: &str, block: &Block<'_>, folder: &Token, span: Span) {
-        let path = folder.text.trim_end_matches('/');
-        let patterns = match path.contains(['*', '?']) {
-            true => vec![text(format!("@{path}"), folder.span)],
-            false => PICTURE_ENDINGS.iter().map(|ending| text(format!("@{path}/*.{ending}"), folder.span)).collect(),
-        };
-        let default = Node { kind: NodeKind::List(patterns), span: folder.span };
-        let items = self.input("images", "image[]", Some(default), folder.span);
-        let mut clauses = Vec::new();
-        let mut paces = Vec::new();
-        for sentence in &block.sentences {
-            match sentence.tokens.first().is_some_and(|token| token.is_word(&["run"])) {
-                true => paces.push(sentence),
-                false => clauses.extend(self.read(source, sentence)),
-            }
-        }
-        if clauses.is_empty() {
-            self.form(span, "what is done for each is missing", "write the steps in the lines below, numbered or not");
-            return;
-        }
-        let made = self.each(&clauses, &Each { id: "each", items, span, is_files: true });
-        self.open.push(made);
-        for sentence in paces {
-            self.runs(sentence);
-        }
-    }
-
     /// What a clause works on. Taken out of what is open, unless a step is named.
     fn works_on(&mut self, clause: &Clause, all: bool) -> Vec<Made> {
         if let Some((number, span)) = clause.from {
@@ -496,108 +472,6 @@ impl Lowering<'_> {
         Some(Made { path: format!("steps.{id}"), kind, many: false, flows: true, format })
     }
 
-    /// A step that nothing flows into: it makes pictures or a sound, waits, or gathers all there is.
-    fn anew(&mut self, clause: &Clause, op: &'static OpSpec) {
-        let mut clause_axes = clause.axes.clone();
-        let mut with = self.with(clause, op);
-        let verb = clause.verb_span;
-        match op.name {
-            "image.generate" => {
-                self.counted(clause, &mut clause_axes, &mut with);
-                self.of_subject(&mut with);
-            }
-            "image.contact-sheet" => {
-                let made = std::mem::take(&mut self.open);
-                let gathered = match made.as_slice() {
-                    [one] if one.many => ("results", format!("{}.results", one.path)),
-                    _ => ("images", Made::items(&made)),
-                };
-                if made.is_empty() {
-                    self.form(verb, "there are no pictures to put on a sheet", "make or take in some before");
-                }
-                with.insert(0, entry(gathered.0, verb, text(braces(&gathered.1), verb)));
-            }
-            "human.approve" => {
-                if !clause.with.iter().any(|(name, _)| *name == "title") {
-                    with.push(entry("title", verb, text("Go on?", verb)));
-                }
-                if let Some(made) = self.open.last() {
-                    with.push(entry("show", verb, text(braces(&made.file()), verb)));
-                }
-            }
-            "notify.webhook" => match &clause.path {
-                Some(path) => with.insert(0, entry("url", path.span, path.clone())),
-                None => self.form(verb, "whom to notify is missing", format!("such as `{}`", clause.verb.example)),
-            },
-            _ => {}
-        }
-        let id = self.id(&op.last_word().replace('-', "_"));
-        let many = !clause_axes.is_empty();
-        let matrix = many.then(|| entry("matrix", verb, matrix(&clause_axes, verb)));
-        for axis in &clause_axes {
-            with.push(entry(axis.param, axis.span, text(braces(&format!("matrix.{}", key(axis))), axis.span)));
-        }
-        let mut made = step(Some(&id), clause, with);
-        if let (NodeKind::Map(entries), Some(matrix)) = (&mut made.kind, matrix) {
-            entries.insert(1, matrix);
-        }
-        self.steps.push(made);
-        if let (true, Some((pace, span))) = (many, clause.pace) {
-            self.set_pace(self.steps.len() - 1, pace, span);
-        }
-        let kind = match op.name {
-            "image.generate" | "image.contact-sheet" => "image",
-            "audio.speech" => "audio",
-            _ => return,
-        };
-        self.open.push(Made { path: format!("steps.{id}"), kind, many, flows: !many, format: None });
-    }
-
-    /// How many pictures are made: as many as there are combinations, or one for each of as many seeds.
-    fn counted(&mut self, clause: &Clause, axes: &mut Vec<Axis>, with: &mut Vec<Entry>) {
-        let Some((count, span)) = clause.count else { return };
-        if count == 0 || count > COUNT_MAX {
-            let message = format!("{count} pictures can't be made by one sentence");
-            self.count(span, message, format!("from 1 to {COUNT_MAX}"));
-            return;
-        }
-        if !axes.is_empty() {
-            let product = axes.iter().fold(1_u64, |product, axis| product.saturating_mul(axis.values.len() as u64));
-            if product != count {
-                let lists = axes.iter().map(|axis| format!("{} of `{}`", axis.values.len(), axis.param));
-                let lists = lists.collect::<Vec<_>>().join(" × ");
-                let message = format!("{count} are asked for, and {lists} makes {product}");
-                self.count(span, message, format!("write {product}, or make the lists longer or shorter"));
-            }
-            return;
-        }
-        if count == 1 {
-            return;
-        }
-        // Equal seeds would make equal pictures.
-        let seed = with.iter().position(|entry| entry.key.text == "seed").map(|at| with.remove(at).value);
-        let first = match seed.map(|node| node.kind) {
-            Some(NodeKind::Number(number)) => number.as_u64().unwrap_or(1),
-            _ => 1,
-        };
-        let values = (0..count).map(|more| node(&(first + more).into(), span)).collect();
-        axes.push(Axis { param: "seed", span, values });
-    }
-
-    /// `3 supporting images` after `a hero image of a spring collection` are of a spring collection too.
-    fn of_subject(&mut self, with: &mut [Entry]) {
-        let Some(prompt) = with.iter_mut().find(|entry| entry.key.text == "prompt") else { return };
-        let NodeKind::Text(words) = &mut prompt.value.kind else { return };
-        if let Some((_, subject)) = words.split_once(" of ") {
-            self.subject = Some(subject.to_owned());
-        } else if let (Some(last), Some(subject)) = (words.rsplit(' ').next(), &self.subject)
-            && PICTURES.contains(&last.to_lowercase().as_str())
-        {
-            let more = format!(" of {subject}");
-            words.push_str(&more);
-        }
-    }
-
     /// The parameters of a clause: what it says, and what its verb gives.
     fn with(&mut self, clause: &Clause, op: &'static OpSpec) -> Vec<Entry> {
         let mut with: Vec<Entry> = Vec::new();
@@ -616,7 +490,8 @@ impl Lowering<'_> {
         for (name, value) in clause.verb.gives {
             let lossless =
                 *name == "quality" && (said(clause, "format").as_deref() == Some("png") || is_said("lossless"));
-            if !is_said(name) && !lossless && !(placed && matches!(*name, "gravity" | "margin")) {
+            let elsewhere = placed && matches!(*name, "gravity" | "margin");
+            if !(is_said(name) || lossless || elsewhere) {
                 let value = serde_json::from_str(value).unwrap_or(Value::Null);
                 with.push(entry(name, clause.verb_span, node(&value, clause.verb_span)));
             }
@@ -670,116 +545,6 @@ impl Lowering<'_> {
             }
             Some(None) => {}
         }
-    }
-
-    /// Where a clause saves to. In a fan-out every instance has a path of its own.
-    fn save_path(
-        &mut self,
-        clause: &Clause,
-        each: Option<(&Each<'_>, &[Axis])>,
-        format: Option<String>,
-    ) -> Option<Entry> {
-        let Some(path) = &clause.path else {
-            let help = "such as `Save as ./output/final.png` or `Save to ./output/`";
-            self.form(clause.verb_span, "where to save is missing", help);
-            return None;
-        };
-        self.saved = true;
-        let said = path.as_text().unwrap_or_default();
-        let last = said.rsplit('/').next().unwrap_or_default();
-        let is_folder = last.is_empty() || !last.contains('.');
-        let mut to = said.to_owned();
-        if is_folder && !to.ends_with('/') {
-            to.push('/');
-        }
-        if let (true, Some((each, axes))) = (is_folder, each) {
-            let ending = format.or_else(|| (!each.is_files || !axes.is_empty()).then(|| "png".to_owned()));
-            if let Some(ending) = ending {
-                to.push_str(if each.is_files { "${{ item.stem }}" } else { "${{ number }}" });
-                for axis in axes {
-                    to.push_str(&format!("-{}", braces(&format!("matrix.{} | slug", key(axis)))));
-                }
-                to.push('.');
-                to.push_str(if ending == "jpeg" { "jpg" } else { &ending });
-            }
-        }
-        Some(entry("path", path.span, text(to, path.span)))
-    }
-
-    /// A fan-out: the clauses are its body.
-    fn each(&mut self, clauses: &[Clause], each: &Each<'_>) -> Made {
-        let mut axes = Vec::new();
-        let mut flat: Vec<&Clause> = Vec::new();
-        flatten(clauses, &mut flat);
-        for clause in &flat {
-            for axis in &clause.axes {
-                if axes.iter().any(|other: &Axis| key(other) == key(axis)) {
-                    let message = format!("a second list of `{}` for the same pictures", axis.param);
-                    self.count(axis.span, message, "make a sentence of its own of it");
-                } else {
-                    axes.push(axis.clone());
-                }
-            }
-        }
-        let paced = flat.iter().find_map(|clause| clause.pace);
-        let mut body = Vec::new();
-        let mut format = None;
-        let mut kind = "image";
-        for clause in flat {
-            let Some(op) = clause.op else { continue };
-            if op.name == "image.generate" && (clause.count.is_some_and(|(count, _)| count != 1)) {
-                let help = "make them before, and work on each of them after";
-                self.form(clause.verb_span, "several pictures can't be made for each of several", help);
-                continue;
-            }
-            if op.name == "image.contact-sheet" {
-                self.form(
-                    clause.verb_span,
-                    "a sheet of all can't be made for each",
-                    "make it in a sentence behind them",
-                );
-                continue;
-            }
-            let mut with = self.with(clause, op);
-            // Where pictures are said before, the first sentence about them may say which.
-            let path = clause.path.as_ref().filter(|_| !takes_path(op)).map(|path| path.span);
-            let other = clause.from.map(|(_, span)| span).or(path);
-            if let Some(span) = other.filter(|_| each.is_files) {
-                self.form(span, "something else can't be meant for each", "leave it out: each picture flows on");
-            }
-            for axis in &clause.axes {
-                with.push(entry(axis.param, axis.span, text(braces(&format!("matrix.{}", key(axis))), axis.span)));
-            }
-            match op.name {
-                "save" => with.extend(self.save_path(clause, Some((each, &axes)), format.clone())),
-                "image.encode" => format = said(clause, "format").or(Some("webp".to_owned())),
-                "video.generate" => kind = "video",
-                "audio.speech" => kind = "audio",
-                "image.describe" => {}
-                "notify.webhook" => {
-                    with.splice(0..0, clause.path.iter().map(|path| entry("url", path.span, path.clone())));
-                }
-                _ => {
-                    format = None;
-                    kind = "image";
-                }
-            }
-            body.push(step(None, clause, with));
-        }
-        let id = self.id(each.id);
-        let mut entries = vec![
-            entry("id", each.span, text(id.as_str(), each.span)),
-            entry("for-each", each.span, text(each.items.as_str(), each.span)),
-        ];
-        if !axes.is_empty() {
-            entries.push(entry("matrix", each.span, matrix(&axes, each.span)));
-        }
-        entries.push(entry("steps", each.span, Node { kind: NodeKind::List(body), span: each.span }));
-        self.steps.push(map(entries, each.span));
-        if let Some((pace, span)) = paced {
-            self.set_pace(self.steps.len() - 1, pace, span);
-        }
-        Made { path: format!("steps.{id}"), kind, many: true, flows: false, format }
     }
 }
 
