@@ -231,8 +231,11 @@ async fn with_files(input: &Input, default: &Value, folder: &Path, taker: &Taker
         }
         (InputType::Images | InputType::Files, Value::Array(paths)) => {
             let mut files = Vec::new();
-            for path in paths.iter().filter_map(Value::as_str) {
+            for path in paths.iter().filter_map(Value::as_str).filter(|path| !path.starts_with('@')) {
                 files.push(one_file(input, path, folder, taker).await?);
+            }
+            for path in of_patterns(input, paths, folder)? {
+                files.push(file(input, &path, taker)?.to_value());
             }
             Ok(Value::Array(files))
         }
@@ -353,6 +356,32 @@ fn expanded(input: &Input, value: &str) -> Result<Vec<PathBuf>, Failure> {
             .advice("check the folder, and put the pattern in quotes so that the shell leaves it alone"));
     }
     paths.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(paths)
+}
+
+/// The files that the patterns `@…` of a default mean together, in the order in which people count. Endings count in upper and
+/// lower case alike.
+fn of_patterns(input: &Input, default: &[Value], folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let patterns: Vec<&str> = default.iter().filter_map(|value| value.as_str()?.strip_prefix('@')).collect();
+    let options = glob::MatchOptions { case_sensitive: false, ..glob::MatchOptions::new() };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for pattern in &patterns {
+        // The folder is a name, not a pattern.
+        let whole = Path::new(&glob::Pattern::escape(&folder.display().to_string())).join(pattern);
+        let found = glob::glob_with(&whole.display().to_string(), options).map_err(|error| {
+            Failure::usage(format!("the input `{}`: `{pattern}` is no pattern: {error}", input.name))
+        })?;
+        paths.extend(found.filter_map(Result::ok).filter(|path| path.is_file()));
+        if paths.len() > FILES_MAX {
+            return Err(Failure::usage(format!("the input `{}` has more than {FILES_MAX} files", input.name)));
+        }
+    }
+    if paths.is_empty() && !patterns.is_empty() {
+        return Err(Failure::usage(format!("the input `{}`: no file matches {}", input.name, patterns.join(", ")))
+            .advice(format!("put files there, or give others: -i '{}=@FOLDER/*'", input.name)));
+    }
+    paths.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    paths.dedup();
     Ok(paths)
 }
 

@@ -7,7 +7,7 @@ use darkroom_backend::Definition;
 use darkroom_engine::plan::Plan;
 use darkroom_engine::schedule::Declared;
 use darkroom_engine::source::BYTES_MAX;
-use darkroom_engine::{About, Compiled, Diagnostic, Source, compile, render, summary};
+use darkroom_engine::{About, Compiled, Diagnostic, Source, compile, recipe, render, summary};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,12 +58,8 @@ pub(crate) fn compiled(source: &Source, folder: PathBuf) -> Result<WorkflowFile,
     match compile(source) {
         Ok(Compiled { plan, warnings, about, .. }) => {
             show(&warnings, source);
-            let definition = Definition {
-                hash: plan.definition,
-                workflow: plan.workflow.clone(),
-                file: source.name().to_owned(),
-                source: source.text().to_owned(),
-            };
+            let (file, text) = kept(source);
+            let definition = Definition { hash: plan.definition, workflow: plan.workflow.clone(), file, source: text };
             Ok(WorkflowFile {
                 plan: Arc::new(plan),
                 definition,
@@ -80,6 +76,15 @@ pub(crate) fn compiled(source: &Source, folder: PathBuf) -> Result<WorkflowFile,
             complain(&summary(&errors, 1));
             Err(Failure::printed(EXIT_USAGE))
         }
+    }
+}
+
+/// The name and the text under which a file is kept. Of a recipe it is the workflow file that it means: later releases may
+/// know more verbs, and what a run was started with stays what it was.
+fn kept(source: &Source) -> (String, String) {
+    match recipe::is_recipe(source).then(|| recipe::to_yaml(source)) {
+        Some(Ok(yaml)) => (Path::new(source.name()).with_extension("yaml").display().to_string(), yaml),
+        _ => (source.name().to_owned(), source.text().to_owned()),
     }
 }
 

@@ -163,6 +163,18 @@ codes! {
 
     BAD_TEST "DR070" "a test that does not fit its workflow"
     "A file of tests names a workflow, and its tests name steps, inputs and outputs of that workflow: a mock of a step that is not there would never be used. Paths of steps are written as `darkroom show` writes them, such as `branded[3]/resize`; in mocks `branded[*]/resize` means the step in every item."
+
+    RECIPE_UNREAD "DR080" "words of a recipe that can't be read"
+    "Every word of a recipe means something, or is one of a few words that are known to mean nothing (`the`, `please`). These words are neither, and nothing is ever left out silently. The page on recipes has each verb with what it takes. Put text that is meant as text, such as a prompt, in quotes."
+
+    RECIPE_VERB "DR081" "a sentence of a recipe without a verb that is known"
+    "A step of a recipe begins with a verb of the table of verbs: `Generate …`, `Crop to …`, `Save as …`. `darkroom workflows convert` prints what a recipe means; what recipes can't say, a workflow file can."
+
+    RECIPE_COUNT "DR082" "a recipe that contradicts itself"
+    "A number that a recipe gives has to agree with what it lists: six variations are three models with two seeds. Steps and phases are numbered from 1 in their order, and what was detected is called what it was called when it was detected."
+
+    RECIPE_FORM "DR083" "a recipe that is not built like one"
+    "A recipe is an optional line `Workflow \"name\":` and steps, one a line, numbered or not; or `For each image in FOLDER:` with steps below it; or lines `Phase 1: …`. Steps of a line are joined with `→` or `then`. Quotations end on their line."
 }
 
 #[cfg(test)]

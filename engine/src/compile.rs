@@ -24,7 +24,7 @@ use crate::plan::{BranchKind, NodeIndex, Plan, Wire};
 use crate::source::{Source, Span};
 use crate::suggest;
 use crate::types::Type;
-use crate::{read, yaml};
+use crate::{read, recipe, yaml};
 pub use child::{Library, Signature};
 use darkroom_proto::op::{self, OpSpec};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -60,7 +60,7 @@ pub fn compile_with(source: &Source, library: &Library) -> Result<Compiled, Vec<
 
 fn compiled(source: &Source, library: Option<&Library>) -> Result<Compiled, Vec<Diagnostic>> {
     let mut found = Findings::default();
-    let (tree, mistakes) = yaml::parse(source);
+    let (tree, mistakes) = if recipe::is_recipe(source) { recipe::parse(source) } else { yaml::parse(source) };
     found.extend(mistakes);
     let Some(tree) = tree else {
         if !found.has_errors() {

@@ -32,6 +32,7 @@ mod price;
 mod quoting;
 mod race;
 mod read;
+pub mod recipe;
 mod recorded;
 pub mod reference;
 mod render;

@@ -1,4 +1,8 @@
-//! The generated pages of the reference: ops and diagnostic codes.
+//! The generated pages of the reference: ops, verbs of recipes, and diagnostic codes.
+
+mod verbs;
+
+pub use verbs::recipes;
 
 use crate::code::CODES;
 use darkroom_proto::op::{self, OpSpec, OutputType, ParamSpec, ParamType};

@@ -51,7 +51,8 @@ pub fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
     (node, found)
 }
 
-fn unreadable(fault: &Fault) -> Diagnostic {
+/// What is told of bytes that are no text.
+pub(crate) fn unreadable(fault: &Fault) -> Diagnostic {
     match fault {
         Fault::NotText { at, utf16 } => {
             let help = if *utf16 {

@@ -21,6 +21,93 @@ static CATALOGUE: LazyLock<Vec<String>> = LazyLock::new(|| {
     texts
 });
 
+/// Every recipe that is tested.
+static RECIPES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    for folder in ["../workflows/recipes", "tests/recipes", "tests/recipes/mistakes"] {
+        let mut paths: Vec<_> =
+            std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "txt")) {
+            texts.push(String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned());
+        }
+    }
+    texts
+});
+
+/// Words that recipes give a meaning.
+const RECIPE_WORDS: &[&str] = &[
+    "Workflow \"a\":\n",
+    "For each image in ./input/:\n",
+    "Phase 1 (per image): ",
+    "\n1. ",
+    "\n2. ",
+    "\n- Models: ",
+    "\n- Seeds: ",
+    "Run in parallel.",
+    "Generate ",
+    "Detect ",
+    "Crop to ",
+    "Resize to ",
+    "Overlay ",
+    "Save as ",
+    "Process all images: ",
+    "optimize for web ",
+    "animate it ",
+    "remove the background ",
+    "wait for 2 hours ",
+    "all images ",
+    "the detected mug ",
+    "4 photos of a mug ",
+    "with seed 1 ",
+    "seeds 1, 2, 3 ",
+    "50 steps ",
+    "flux-pro ",
+    "16:9 ",
+    "800x600 ",
+    "./a.png ",
+    "./out/ ",
+    "step 1 ",
+    "by 20% ",
+    "at (8, 9) ",
+    "in the bottom right corner ",
+    "one at a time ",
+    "\"quoted, text\" ",
+    "using:",
+    "→ ",
+    " then ",
+    " and ",
+    ", ",
+    ". ",
+    ": ",
+    "(",
+    ")",
+    "\"",
+    "“",
+    "${{ ",
+    " }}",
+    "ä",
+    "99999999999999999999 ",
+    "-1e308 ",
+    "\n  ",
+    "\r\n",
+    "# ",
+];
+
+/// Exercises a recipe; what it means as a file makes the same plan.
+fn exercise_recipe(source: &Source) {
+    exercise(source);
+    let Ok(compiled) = compile(source) else { return };
+    let yaml = darkroom_engine::recipe::to_yaml(source).unwrap();
+    match compile(&Source::new("written.yaml", yaml.as_str())) {
+        Ok(written) => assert_eq!(written.plan.definition, compiled.plan.definition, "{yaml}"),
+        Err(found) => {
+            panic!("{}\n{yaml}\n{}", source.text(), render(&found, &Source::new("a.yaml", yaml.as_str()), false))
+        }
+    }
+}
+
 /// Compiles and renders; what comes out has to point into the file.
 fn exercise(source: &Source) {
     let diagnostics = match compile(source) {
@@ -141,6 +228,31 @@ proptest! {
     }
 
     #[test]
+    fn words_of_recipes_never_panic(words in prop::collection::vec(prop::sample::select(RECIPE_WORDS), 0..60)) {
+        exercise_recipe(&Source::new("words.txt", words.concat()));
+    }
+
+    #[test]
+    fn noise_as_a_recipe_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400), text in "\\PC{0,200}") {
+        exercise_recipe(&Source::from_bytes("noise.txt", &bytes));
+        exercise_recipe(&Source::new("noise.txt", text));
+    }
+
+    #[test]
+    fn mutated_recipes_never_panic(
+        which in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, prop::sample::select(RECIPE_WORDS)), 0..6),
+    ) {
+        let mut text: Vec<char> = which.get(&RECIPES).chars().collect();
+        for (at, remove, insert) in edits {
+            let at = at.index(text.len() + 1);
+            let end = (at + remove).min(text.len());
+            text.splice(at..end, insert.chars());
+        }
+        exercise_recipe(&Source::new("mutated.txt", text.into_iter().collect::<String>()));
+    }
+
+    #[test]
     fn expressions_never_panic(words in prop::collection::vec(prop::sample::select(WORDS), 0..20)) {
         let expression: String = words.concat().replace('\n', " ");
         let json = serde_json::json!({
@@ -207,6 +319,32 @@ fn large_files_are_refused_quickly() {
     for text in cases {
         let (start, head) = (std::time::Instant::now(), text.chars().take(60).collect::<String>());
         exercise(&Source::new("large.yaml", text));
+        println!("{:?} {head:?}", start.elapsed());
+    }
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+#[test]
+fn large_recipes_are_refused_quickly() {
+    let start = std::time::Instant::now();
+    let recipes = [
+        "(".repeat(500_000),
+        "\"a\" ".repeat(100_000),
+        "a, ".repeat(200_000),
+        "Crop to 1:1, ".repeat(50_000),
+        format!("Generate {}", "a mug and then ".repeat(30_000)),
+        format!("Generate a mug ({})", "seed 1, ".repeat(50_000)),
+        format!("Detect {}", "in the image ".repeat(50_000)),
+        format!("Crop {}", "frobnicate ".repeat(50_000)),
+        "Process all images: ".repeat(20_000),
+        "Process (".repeat(20_000),
+        format!("1. {}", (2..50_000).map(|n| format!("a {n}. ")).collect::<String>()),
+        "1. Resize to 8x8\n".repeat(3_000),
+        "1000 x\n".repeat(100_000),
+    ];
+    for text in recipes {
+        let (start, head) = (std::time::Instant::now(), text.chars().take(60).collect::<String>());
+        exercise_recipe(&Source::new("large.txt", text));
         println!("{:?} {head:?}", start.elapsed());
     }
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());

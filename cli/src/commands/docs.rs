@@ -26,10 +26,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Every page by its file name.
-fn pages() -> [(&'static str, String); 5] {
+fn pages() -> [(&'static str, String); 6] {
     let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
     [
         ("ops.md", reference::ops()),
+        ("recipes.md", reference::recipes()),
         ("codes.md", reference::errors()),
         ("cli.md", command_line()),
         ("workflow.schema.json", pretty(schema::schema())),

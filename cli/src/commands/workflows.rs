@@ -1,5 +1,6 @@
 //! `darkroom workflows …`
 
+mod convert;
 mod diff;
 mod import;
 mod pushed;
@@ -81,6 +82,14 @@ enum Command {
         /// The workflow
         name: String,
     },
+    /// Print the workflow file that a recipe means
+    Convert {
+        /// The recipe
+        recipe: PathBuf,
+        /// Write it to this file instead
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Print the workflow file for a workflow in the JSON form of a catalogue
     Import {
         /// The JSON file
@@ -103,6 +112,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
                 Format::Table => say(source.text().trim_end()),
             }
         }
+        Command::Convert { recipe, out } => convert::run(recipe, out.as_deref())?,
         Command::Import { file, id } => import::run(file, id.as_deref())?,
         _ => {
             let settings = Settings::load()?;

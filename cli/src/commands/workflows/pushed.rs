@@ -36,7 +36,11 @@ pub(super) async fn command<S: Store>(command: Command, store: Option<S>, format
         Command::History { name } => history(stored()?, &name, format).await?,
         Command::Disable { name } => switch(stored()?, &name, false, format).await?,
         Command::Enable { name } => switch(stored()?, &name, true, format).await?,
-        Command::Schema | Command::New { .. } | Command::Show { .. } | Command::Import { .. } => {}
+        Command::Schema
+        | Command::New { .. }
+        | Command::Show { .. }
+        | Command::Convert { .. }
+        | Command::Import { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
