@@ -95,3 +95,19 @@ fn an_entry_of_a_catalogue_becomes_a_workflow_file() {
     ]);
     folder.run(&["workflows", "import", "catalogue.json", "--id", "other"]).expect(2).says(&["`x`", "`uses`"]);
 }
+
+#[test]
+fn a_recipe_is_run_converted_and_kept_as_the_workflow_file_that_it_means() {
+    let folder = Folder::new();
+    folder.write("mug.txt", "1. Generate a mug with seed 4\n2. Resize to 64x64\n3. Save as ./mug.png\n");
+    folder.run(&["validate", "mug.txt"]).expect(0);
+    folder.run(&["run", "mug.txt"]).expect(0).says(&["mug.png"]);
+    folder.run(&["workflows", "convert", "mug.txt"]).expect(0).prints(&["workflow: mug", "prompt: a mug", "seed: 4"]);
+    folder.run(&["workflows", "convert", "mug.txt", "--out", "mug.yaml"]).expect(0);
+    folder.run(&["workflows", "push", "mug.txt"]).expect(0).prints(&["mug@1"]);
+    folder.run(&["workflows", "push", "mug.yaml"]).expect(0).prints(&["mug@1 (unchanged)"]);
+    folder.run(&["workflows", "show", "mug"]).expect(0).prints(&["uses: image.resize"]);
+    folder.run(&["workflows", "convert", "mug.yaml"]).expect(2).says(&["is a workflow file already"]);
+    folder.write("wrong.txt", "1. Frobnicate a mug\n");
+    folder.run(&["workflows", "convert", "wrong.txt"]).expect(2).says(&["DR081", "wrong.txt:1:4"]);
+}
