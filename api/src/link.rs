@@ -76,7 +76,7 @@ impl Signer {
             &link.name,
         ];
         let is_good = self.is_signed(&parts, &link.signature) && now.0 / 1_000 < link.expires;
-        is_good.then(|| Artifact {
+        is_good.then_some(Artifact {
             sha256,
             media_type: link.media_type,
             bytes: link.bytes,
