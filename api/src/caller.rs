@@ -2,7 +2,7 @@
 
 use crate::key::{KeyError, Scope};
 use crate::problem::Problem;
-use crate::service::Shared;
+use crate::service::{RequestId, Shared};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{StatusCode, header, request::Parts};
 use darkroom_backend::{Ledger, Queue, Store};
@@ -79,6 +79,20 @@ impl<S: Store + Ledger, Q: Queue> FromRequestParts<Shared<S, Q>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Shared<S, Q>) -> Result<Caller, Problem> {
+        let caller = Caller::of(parts, api).await?;
+        if !parts.method.is_safe() {
+            // The audit trail: who changed what, by the id of the request, under which its outcome is logged as well.
+            let request = parts.extensions.get::<RequestId>().map(|id| id.0.as_str());
+            let (who, tenant, method, path) = (caller.who(), caller.tenant(), &parts.method, parts.uri.path());
+            tracing::info!(target: "darkroom_api::audit", who, %tenant, %method, path, request, "asked");
+        }
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    /// Who sent a request.
+    async fn of<S: Store + Ledger, Q: Queue>(parts: &Parts, api: &Shared<S, Q>) -> Result<Caller, Problem> {
         let Some(shown) = parts.headers.get(header::AUTHORIZATION) else {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
             // Whoever is on this machine may do everything until somebody makes a key. A request that was passed on says

@@ -193,21 +193,28 @@ pub fn router<S: Store + Ledger, Q: Queue>(api: Arc<Api<S, Q>>) -> Router {
 }
 
 /// What holds for every answer: a request id, no guessing of types, nothing kept by caches, and a line in the log.
-async fn around(request: Request, next: Next) -> Response {
+async fn around(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let fits = |id: &&str| (1..=100).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     let id = given.filter(fits).map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let began = std::time::Instant::now();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, id);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status();
-    tracing::debug!(%method, path, status = status.as_u16(), request = id, ms = began.elapsed().as_millis() as u64, "answered");
+    let (code, ms) = (status.as_u16(), began.elapsed().as_millis() as u64);
+    match method.is_safe() {
+        true => tracing::debug!(%method, path, status = code, request = id, ms, "answered"),
+        false => {
+            tracing::info!(target: "darkroom_api::audit", %method, path, status = code, request = id, ms, "answered")
+        }
+    }
     metrics::counter!("darkroom_api_requests_total", "method" => method_name(&method), "status" => status.as_u16().to_string())
         .increment(1);
     metrics::histogram!("darkroom_api_request_seconds").record(began.elapsed().as_secs_f64());
@@ -224,6 +231,10 @@ fn method_name(method: &axum::http::Method) -> &'static str {
         _ => "other",
     }
 }
+
+/// What a request is called in the log and in its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
