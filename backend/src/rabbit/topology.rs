@@ -128,8 +128,16 @@ impl Topology {
         format!("{}.dead", self.namespace)
     }
 
-    fn submit(&self) -> String {
+    pub(super) fn submit(&self) -> String {
         format!("{}.submit", self.namespace)
+    }
+
+    /// Whether a queue of this name is one of these, which nobody else may have anything put into.
+    pub(super) fn is_own(&self, queue: &str) -> bool {
+        let Some(rest) = queue.strip_prefix(&self.namespace).and_then(|rest| rest.strip_prefix('.')) else {
+            return false;
+        };
+        matches!(rest, "dead" | "submit") || ["steps.", "shard.", "delay."].iter().any(|kind| rest.starts_with(kind))
     }
 
     fn rung(&self, rung: Duration) -> String {
