@@ -398,6 +398,18 @@ mod tests {
     }
 
     #[test]
+    fn answers_are_put_into_no_queue_of_the_fleet() {
+        let topology = Topology::new("dr", 2, &LADDER);
+        let pools = BTreeSet::from(["image".to_owned()]);
+        for queue in topology.queues(&pools) {
+            assert!(topology.is_own(&queue.name), "{}", queue.name);
+        }
+        for other in ["dr", "dr.answers", "drawings.steps.image", "shop.dead", "amq.gen-7", ""] {
+            assert!(!topology.is_own(other), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_dead_lettered_to_is_declared_first() {
         let topology = Topology::new("dr", 16, &LADDER);
         let pools = ["api", "image", "video", "system"].map(str::to_owned).into();

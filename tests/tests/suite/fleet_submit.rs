@@ -6,6 +6,8 @@ use darkroom_tests::fleet::Fleet;
 use darkroom_tests::fleet::role::Role;
 use darkroom_tests::poll;
 use darkroom_tests::servers::free_port;
+use darkroom_tests::servers::rabbit::shared_rabbit;
+use darkroom_tests::servers::redis::RedisServer;
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -38,7 +40,10 @@ struct Sender {
 
 impl Sender {
     async fn begin(coordinators: usize) -> Sender {
-        let fleet = Fleet::shared();
+        Sender::begin_on(Fleet::shared(), coordinators).await
+    }
+
+    async fn begin_on(fleet: Fleet, coordinators: usize) -> Sender {
         let listen = || format!("127.0.0.1:{}", free_port());
         let start = || fleet.start("coordinator", &[], &[("DARKROOM__API__LISTEN", listen().as_str())]);
         let coordinators: Vec<Role> = (0..coordinators).map(|_| start()).collect();
@@ -247,6 +252,26 @@ async fn what_a_killed_coordinator_had_not_stored_is_taken_by_the_next_one() {
         let (properties, _) = sender.answer().await;
         assert_eq!(properties.kind().as_ref().unwrap().as_str(), "run");
     }
+    sender.end().await;
+}
+
+/// What can't be stored now is neither acked nor refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_while_the_store_is_away_is_stored_when_it_is_back() {
+    let mut redis = RedisServer::start();
+    let mut sender = Sender::begin_on(Fleet::on(&shared_rabbit(), &redis.url()), 1).await;
+    redis.kill();
+    for number in 0..5 {
+        let body = format!(r#"{{"inputs": {{"text": "{number}"}}}}"#);
+        sender.publish("nap", sender.properties(JSON, &format!("n-{number}")), body.as_bytes()).await;
+    }
+    sender.coordinators[0].says("waiting for a server").await;
+    redis.restart();
+    for _ in 0..5 {
+        let (properties, answer) = sender.answer().await;
+        assert_eq!(properties.kind().as_ref().unwrap().as_str(), "run", "{answer}");
+    }
+    assert_eq!(sender.runs(), 5);
     sender.end().await;
 }
 
