@@ -30,6 +30,12 @@ impl Caller {
         }
     }
 
+    /// Whoever may publish to the broker, which let them in; they hand in runs and do nothing else.
+    pub(crate) fn publisher(tenant: Tenant, user: Option<&str>) -> Caller {
+        let name = user.map_or_else(|| "amqp".to_owned(), |user| format!("{user} (amqp)"));
+        Caller { tenant, scopes: BTreeSet::from([Scope::Submit]), key: None, name }
+    }
+
     /// Whose they are.
     pub fn tenant(&self) -> &Tenant {
         &self.tenant

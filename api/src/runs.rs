@@ -74,7 +74,7 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
     }
 
     /// What a client needs to go on with a run.
-    fn created(&self, taken: &Taken) -> Value {
+    pub(crate) fn created(&self, taken: &Taken) -> Value {
         let id = taken.id;
         let base = &self.options.public_url;
         json!({

@@ -25,7 +25,7 @@ pub use ledger::{
     Refusal, Reservation, Sighting, Spent, Turn, void_field,
 };
 pub use queue::{Delivery, Lane, Publication, Queue, QueueError, ShardMessage};
-pub use rabbit::{Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue};
+pub use rabbit::{Answer, Declared, Health, RabbitDelivery, RabbitOptions, RabbitQueue, Submissions, Submitted};
 pub use redis::{Prepared, RedisOptions, RedisStore};
 pub use repeating::Repeating;
 pub use store::{

@@ -11,11 +11,13 @@ mod gauge;
 mod hub;
 mod poison;
 mod publisher;
+mod submission;
 mod subscriptions;
 mod topology;
 mod wire;
 
 pub use delivery::RabbitDelivery;
+pub use submission::{Answer, Submissions, Submitted};
 pub use topology::Declared;
 
 use crate::{Artifacts, Publication, Queue, QueueError, Shard, ShardMessage};

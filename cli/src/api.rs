@@ -7,7 +7,7 @@ use crate::offer::offers;
 use crate::settings::Settings;
 use axum::Router;
 use darkroom_api::{Api, ApiKeys, Fetched, Options, Problem, Surroundings, router};
-use darkroom_backend::{Artifacts, Details};
+use darkroom_backend::{Artifacts, Details, RabbitQueue, RedisStore};
 use darkroom_coordinator::hooks;
 use darkroom_engine::preview::Offer;
 use darkroom_worker::media::{Limits, read_info};
@@ -75,22 +75,28 @@ impl Surroundings for Lent {
     }
 }
 
+/// What is asked of a fleet, over HTTP or AMQP.
+pub(crate) type FleetApi = Api<RedisStore, RabbitQueue>;
+
+/// What is asked of a fleet, with what this binary lends it.
+pub(crate) fn open(settings: Settings, artifacts: Artifacts, fleet: &Fleet) -> Arc<FleetApi> {
+    let public_url = settings.public_url().unwrap_or_default().trim_end_matches('/').to_owned();
+    let options = Options { public_url, ..Options::default() };
+    let lent = Arc::new(Lent { links: Arc::new(Links::new(&settings)), settings });
+    Arc::new(Api::new(fleet.store.store.clone(), fleet.desk(), artifacts, lent, options))
+}
+
 /// Serves the API, and webhooks of providers if somebody told where they arrive, until told to stop. One coordinator of a
 /// machine is enough for that.
 pub(crate) async fn serve(
+    api: Arc<FleetApi>,
     settings: Settings,
-    artifacts: Artifacts,
     fleet: Fleet,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let wanted = settings.api_listen()?;
     let store = fleet.store.store.clone();
-    let public_url = settings.public_url();
-    let hears_providers = public_url.is_some();
-    let options =
-        Options { public_url: public_url.unwrap_or_default().trim_end_matches('/').to_owned(), ..Options::default() };
-    let lent = Arc::new(Lent { links: Arc::new(Links::new(&settings)), settings });
-    let api = Arc::new(Api::new(store.clone(), fleet.desk(), artifacts, lent, options));
+    let hears_providers = settings.public_url().is_some();
     let mut told = false;
     while !stop.is_cancelled() {
         // Whoever is on this machine may do everything as long as there are no keys, so nobody else is let near it. What

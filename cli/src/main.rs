@@ -32,6 +32,7 @@ mod progress;
 mod role;
 mod run_name;
 mod settings;
+mod submissions;
 mod trail;
 mod usage;
 mod workflow_file;

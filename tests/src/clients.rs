@@ -1,4 +1,4 @@
-//! The official clients of providers: installed as they are published, run against the simulator.
+//! The official clients of providers and of RabbitMQ: installed as they are published, run against the simulator or a fleet.
 
 use crate::installed;
 use darkroom_proto::Sha256;
@@ -9,8 +9,33 @@ use std::process::{Command, Stdio};
 /// Where the scripts are.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 
+/// Where the examples of the documentation are.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples");
+
 /// Runs a script of `clients/python/` against a simulator; panics with what it said if it does not end well.
 pub fn python(script: &str, simulator: &str) {
+    let script = Path::new(SCRIPTS).join("python").join(script);
+    run(&mut in_python(&script), &script, &[("SIMULATOR", simulator)]);
+}
+
+/// Runs an example of the documentation in Python, with these variables, and gives what it printed.
+pub fn example_in_python(script: &str, variables: &[(&str, &str)]) -> String {
+    let script = Path::new(EXAMPLES).join(script);
+    run(&mut in_python(&script), &script, variables)
+}
+
+/// Runs a script of `clients/js/` against a simulator; panics with what it said if it does not end well.
+pub fn node(script: &str, simulator: &str) {
+    let script = Path::new(SCRIPTS).join("js").join(script);
+    in_node(&script, &[("SIMULATOR", simulator)]);
+}
+
+/// Runs an example of the documentation in JavaScript, with these variables, and gives what it printed.
+pub fn example_in_node(script: &str, variables: &[(&str, &str)]) -> String {
+    in_node(&Path::new(EXAMPLES).join(script), variables)
+}
+
+fn in_python(script: &Path) -> Command {
     let scripts = Path::new(SCRIPTS).join("python");
     let requirements = scripts.join("requirements.txt");
     let installed = installed::once(&named("python-clients", &[&requirements]), |folder| {
@@ -28,11 +53,11 @@ pub fn python(script: &str, simulator: &str) {
         }
     });
     let mut command = Command::new(installed.join("venv/bin/python3"));
-    run(command.arg("-B").arg(scripts.join(script)), script, simulator);
+    command.arg("-B").arg(script);
+    command
 }
 
-/// Runs a script of `clients/js/` against a simulator; panics with what it said if it does not end well.
-pub fn node(script: &str, simulator: &str) {
+fn in_node(script: &Path, variables: &[(&str, &str)]) -> String {
     let scripts = Path::new(SCRIPTS).join("js");
     let lists = ["package.json", "package-lock.json"].map(|name| scripts.join(name));
     let installed = installed::once(&named("js-clients", &[&lists[0], &lists[1]]), |folder| {
@@ -50,13 +75,14 @@ pub fn node(script: &str, simulator: &str) {
     });
     // Modules are looked for beside and above a script.
     let beside = tempfile::tempdir_in(&installed).unwrap();
-    for entry in fs::read_dir(&scripts).unwrap() {
+    for entry in fs::read_dir(script.parent().unwrap()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "mjs") {
             fs::copy(&path, beside.path().join(path.file_name().unwrap())).unwrap();
         }
     }
-    run(Command::new("node").arg("--no-warnings").arg(beside.path().join(script)), script, simulator);
+    let copy = beside.path().join(script.file_name().unwrap());
+    run(Command::new("node").arg("--no-warnings").arg(copy), script, variables)
 }
 
 /// A name that other lists do not have.
@@ -65,7 +91,7 @@ fn named(what: &str, lists: &[&PathBuf]) -> String {
     format!("{what}-{}", Sha256::of(&lists).short(16))
 }
 
-fn run(command: &mut Command, script: &str, simulator: &str) {
+fn run(command: &mut Command, script: &Path, set: &[(&str, &str)]) -> String {
     // Of what is set here, nothing may send a client anywhere else.
     let variables = ["FAL_", "REPLICATE_", "OPENAI_", "GOOGLE_", "GEMINI_"];
     for (name, _) in std::env::vars() {
@@ -73,13 +99,15 @@ fn run(command: &mut Command, script: &str, simulator: &str) {
             command.env_remove(name);
         }
     }
-    let output = command.env("SIMULATOR", simulator).stdin(Stdio::null()).output();
+    let output = command.envs(set.iter().copied()).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
     assert!(
         output.status.success(),
-        "{script}: {}\n{}{}",
+        "{}: {}\n{}{}",
+        script.display(),
         output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -5,6 +5,7 @@ use super::connection::Session;
 use super::delivery::Ticket;
 use super::publisher::{self, Outgoing, To};
 use super::wire::{self, Cause, INLINE_BYTES_MAX};
+use lapin::BasicProperties;
 use lapin::message::Delivery;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,18 +24,29 @@ pub(super) async fn bury(
     ticket: Ticket,
 ) {
     tracing::error!(queue, %cause, bytes = delivery.data.len(), "a message can't be read: moved to the dead ones");
+    let properties = wire::properties_of_dead(&delivery.properties, &queue, &cause.to_string());
+    if put_with_the_dead(&shared, &session, &queue, delivery.data, properties).await {
+        ticket.ack();
+    }
+}
+
+/// Puts a message with the dead, and says whether it is safe there; it is not, if the connection was lost before.
+pub(super) async fn put_with_the_dead(
+    shared: &Shared,
+    session: &Session,
+    queue: &str,
+    mut body: Vec<u8>,
+    properties: BasicProperties,
+) -> bool {
     let dead = shared.topology.dead();
-    let properties = wire::properties_of_dead(&delivery.properties, &queue, &cause);
     let properties = properties.with_message_id(shared.next_id().as_str().into());
-    let mut body = delivery.data;
     body.truncate(INLINE_BYTES_MAX as usize);
     while !session.has_ended() {
         let outgoing = Outgoing::new(&dead, "", body.clone(), properties.clone(), To::Queue(dead.clone()));
-        match publisher::publish(&shared, vec![outgoing]).await {
+        match publisher::publish(shared, vec![outgoing]).await {
             Ok(()) => {
                 shared.dead.fetch_add(1, Ordering::Relaxed);
-                ticket.ack();
-                return;
+                return true;
             }
             Err(error) => {
                 tracing::warn!(%error, queue, "a message could not be moved to the dead ones yet");
@@ -42,4 +54,5 @@ pub(super) async fn bury(
             }
         }
     }
+    false
 }

@@ -42,6 +42,8 @@ pub(super) struct Outgoing {
 pub(super) enum To {
     Pool(String),
     Queue(String),
+    /// The queue that somebody wants an answer in, which is none of ours.
+    Asker(String),
 }
 
 impl Outgoing {
@@ -105,8 +107,9 @@ pub(super) async fn publish(shared: &Shared, messages: Vec<Outgoing>) -> Result<
         }
         left.retain(|&message| !confirmed[message]);
         if let Some(message) = returned {
-            if declared {
-                return Err(nobody(&messages[message].to));
+            let to = &messages[message].to;
+            if declared || matches!(to, To::Asker(_)) {
+                return Err(nobody(to));
             }
             declared = true;
             if let Err(error) = session.redeclare(shared).await {
@@ -127,6 +130,7 @@ fn nobody(to: &To) -> QueueError {
     match to {
         To::Pool(pool) => QueueError::NoSuchPool { pool: pool.clone() },
         To::Queue(queue) => QueueError::Unavailable(format!("there is no queue {queue}")),
+        To::Asker(queue) => QueueError::Refused { what: queue.clone(), why: "there is no such queue".into() },
     }
 }
 

@@ -128,8 +128,16 @@ impl Topology {
         format!("{}.dead", self.namespace)
     }
 
-    fn submit(&self) -> String {
+    pub(super) fn submit(&self) -> String {
         format!("{}.submit", self.namespace)
+    }
+
+    /// Whether a queue of this name is one of these, which nobody else may have anything put into.
+    pub(super) fn is_own(&self, queue: &str) -> bool {
+        let Some(rest) = queue.strip_prefix(&self.namespace).and_then(|rest| rest.strip_prefix('.')) else {
+            return false;
+        };
+        matches!(rest, "dead" | "submit") || ["steps.", "shard.", "delay."].iter().any(|kind| rest.starts_with(kind))
     }
 
     fn rung(&self, rung: Duration) -> String {
@@ -387,6 +395,18 @@ mod tests {
             assert_eq!(nearest_rung(&LADDER, Duration(delay)), want.map(Duration), "{delay} ms");
         }
         assert_eq!(nearest_rung(&[], Duration(5)), None);
+    }
+
+    #[test]
+    fn answers_are_put_into_no_queue_of_the_fleet() {
+        let topology = Topology::new("dr", 2, &LADDER);
+        let pools = BTreeSet::from(["image".to_owned()]);
+        for queue in topology.queues(&pools) {
+            assert!(topology.is_own(&queue.name), "{}", queue.name);
+        }
+        for other in ["dr", "dr.answers", "drawings.steps.image", "shop.dead", "amq.gen-7", ""] {
+            assert!(!topology.is_own(other), "{other}");
+        }
     }
 
     #[test]

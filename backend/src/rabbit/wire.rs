@@ -25,6 +25,8 @@ const REFERENCE_BYTES: &str = "dr-ref-bytes";
 const TRACE: &str = "traceparent";
 const CAUSE: &str = "dr-cause";
 const QUEUE: &str = "dr-queue";
+const MESSAGE_ID: &str = "dr-message-id";
+pub(super) const ROUTING_KEY: &str = "dr-routing-key";
 
 /// Set by quorum queues on what comes again.
 const DELIVERY_COUNT: &str = "x-delivery-count";
@@ -109,11 +111,30 @@ pub(super) fn properties(id: &str, trace: Option<String>, reference: Option<Refe
 }
 
 /// What goes with a body that is put with the dead: what it had, and why it is there.
-pub(super) fn properties_of_dead(was: &BasicProperties, queue: &str, cause: &Cause) -> BasicProperties {
+///
+/// Not everything that it had: with its `expiration` it would vanish there too, and the broker lets nobody send under the
+/// `user_id` of somebody else.
+pub(super) fn properties_of_dead(was: &BasicProperties, queue: &str, cause: &str) -> BasicProperties {
     let mut headers = was.headers().clone().unwrap_or_default();
-    headers.insert(CAUSE.into(), AMQPValue::LongString(cause.to_string().into()));
+    headers.insert(CAUSE.into(), AMQPValue::LongString(cause.into()));
     headers.insert(QUEUE.into(), AMQPValue::LongString(queue.into()));
-    was.clone().with_delivery_mode(PERSISTENT).with_headers(headers)
+    if let Some(id) = was.message_id() {
+        headers.insert(MESSAGE_ID.into(), AMQPValue::LongString(id.as_str().into()));
+    }
+    let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
+    if let Some(content_type) = was.content_type() {
+        properties = properties.with_content_type(content_type.clone());
+    }
+    if let Some(content_encoding) = was.content_encoding() {
+        properties = properties.with_content_encoding(content_encoding.clone());
+    }
+    if let Some(correlation) = was.correlation_id() {
+        properties = properties.with_correlation_id(correlation.clone());
+    }
+    if let Some(reply_to) = was.reply_to() {
+        properties = properties.with_reply_to(reply_to.clone());
+    }
+    properties
 }
 
 /// The W3C trace context of a message: all of a run is one trace, and each attempt of a step a span that can be told

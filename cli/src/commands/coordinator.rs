@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::fleet::{Fleet, POOLS, SHARDS, Slots};
 use crate::role::{RoleArgs, Stage};
-use crate::{api, folder};
+use crate::{api, folder, submissions};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
 use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans};
 use std::process::ExitCode;
@@ -38,18 +38,25 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let recheck_every = stage.settings.recheck_every()?;
     let play = stage.play(pools, Slots::default(), move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
-        let api = api::serve(settings.clone(), artifacts.clone(), fleet.clone(), stop.clone());
+        let stop = stop.child_token();
+        let api = api::open(settings.clone(), artifacts.clone(), &fleet);
+        let taking = submissions::take(api.clone(), fleet.queue.clone(), stop.clone());
+        let serving = api::serve(api, settings.clone(), fleet.clone(), stop.clone());
         Ok(async move {
-            let mut serving = JoinSet::new();
-            serving.spawn(api);
+            let (mut asked, mut handed_in) = (JoinSet::new(), JoinSet::new());
+            asked.spawn(serving);
+            handed_in.spawn(taking);
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop)).await,
+                None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop.clone())).await,
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, stop)).await
+                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, stop.clone())).await
                 }
             };
+            // What was begun to be taken in is stored and answered, so that nobody has to do it again.
+            stop.cancel();
+            while handed_in.join_next().await.is_some() {}
             ended.map_err(Failure::from)
         })
     });

@@ -15,6 +15,7 @@ mod fleet_load;
 mod fleet_paid;
 mod fleet_roles;
 mod fleet_schedules;
+mod fleet_submit;
 mod fleet_takeover;
 mod fleet_workflows;
 mod house;
