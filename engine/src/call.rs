@@ -80,7 +80,7 @@ impl Turn<'_> {
         let params = parameters(&scope, call)?;
         let save = save_target(&scope, call, &params)?;
         let key = reuse::key(&scope, node);
-        let cache = cache_key::cache_use(call, &params, self.run.head.reuse);
+        let cache = cache_key::cache_use(&self.run.spec.tenant, call, &params, self.run.head.reuse);
         let calls_a_provider = call.op.calls_a_provider();
         let message = StepMessage {
             run: self.run.id,
