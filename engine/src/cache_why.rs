@@ -94,18 +94,16 @@ pub struct Difference {
     pub now: Option<Value>,
 }
 
-/// What the step cache keeps, as far as the question is about it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CacheCandidate {
-    /// The entry.
-    pub entry: CacheEntry,
-    /// Whether all of its files are in the artifact store.
-    pub is_whole: bool,
-}
-
-/// Why a step of a run was, or was not, taken from the step cache. `candidates`: the entries of its op, the newest first.
-/// What has been dropped from the cache meanwhile is not known, nor what was replaced.
-pub fn cache_why(plan: &Plan, run: &Run, path: &StepPath, candidates: &[CacheCandidate]) -> CacheWhy {
+/// Why a step of a run was, or was not, taken from the step cache. `entries`: what is kept of its op, the newest first;
+/// `is_whole` tells whether all files of an entry are in the artifact store. What has been dropped from the cache meanwhile is
+/// not known, nor what was replaced.
+pub fn cache_why(
+    plan: &Plan,
+    run: &Run,
+    path: &StepPath,
+    entries: &[CacheEntry],
+    is_whole: &dyn Fn(&CacheEntry) -> bool,
+) -> CacheWhy {
     let step = run.step(path);
     if let Some(from) = step.and_then(|step| step.cached_from.as_deref()) {
         return CacheWhy::Hit { from: from.clone() };
@@ -136,7 +134,7 @@ pub fn cache_why(plan: &Plan, run: &Run, path: &StepPath, candidates: &[CacheCan
     }
     let parts = CacheParts::of(&run.spec.tenant, call.op, &params);
     let began = step.filter(|step| step.state.ended()).map(|step| step.started_at);
-    nearest(run, path, &parts, began, candidates)
+    nearest(run, path, &parts, began, entries, is_whole)
 }
 
 /// The parameters of a call, as they were or will be.
@@ -155,29 +153,29 @@ fn nearest(
     path: &StepPath,
     parts: &CacheParts,
     began: Option<Timestamp>,
-    candidates: &[CacheCandidate],
+    entries: &[CacheEntry],
+    is_whole: &dyn Fn(&CacheEntry) -> bool,
 ) -> CacheWhy {
     let is_own = |entry: &CacheEntry| entry.from.run == run.id && entry.from.step == *path;
-    let own = candidates.iter().find(|candidate| is_own(&candidate.entry));
-    let others = candidates.iter().filter(|candidate| !is_own(&candidate.entry)).filter_map(|candidate| {
-        let of = candidate.entry.parts.as_ref()?;
-        (of.tenant == parts.tenant && of.op == parts.op).then_some((candidate, of))
+    let own = entries.iter().find(|entry| is_own(entry)).and_then(|own| own.parts.as_ref());
+    let others = entries.iter().filter(|entry| !is_own(entry)).filter_map(|entry| {
+        let of = entry.parts.as_ref()?;
+        (of.tenant == parts.tenant && of.op == parts.op).then_some((entry, of))
     });
     let (equal, differing): (Vec<_>, Vec<_>) = others.partition(|(_, of)| of.key == parts.key);
-    if let Some((candidate, of)) = equal.first() {
-        let nearest = candidate.entry.from.clone();
-        let made_by = own.and_then(|own| own.entry.parts.as_ref()).map(|own| own.by.as_str());
-        return match made_by {
+    if let Some((entry, of)) = equal.first() {
+        let nearest = entry.from.clone();
+        return match own.map(|own| own.by.as_str()) {
             Some(now) if now != of.by => CacheWhy::ByOther { nearest, then: of.by.clone(), now: now.to_owned() },
-            _ if !candidate.is_whole => CacheWhy::Gone { nearest },
+            _ if !is_whole(entry) => CacheWhy::Gone { nearest },
             _ => CacheWhy::Kept { nearest },
         };
     }
-    let earlier = differing.into_iter().filter(|(candidate, _)| began.is_none_or(|began| candidate.entry.at <= began));
-    let compared = earlier.map(|(candidate, of)| (candidate, differences(of, parts)));
-    match compared.min_by_key(|(candidate, differences)| (differences.len(), std::cmp::Reverse(candidate.entry.at))) {
-        Some((candidate, differences)) => {
-            CacheWhy::Differs { nearest: candidate.entry.from.clone(), at: candidate.entry.at, differences }
+    let earlier = differing.into_iter().filter(|(entry, _)| began.is_none_or(|began| entry.at <= began));
+    let compared = earlier.map(|(entry, of)| (entry, differences(of, parts)));
+    match compared.min_by_key(|(entry, differences)| (differences.len(), std::cmp::Reverse(entry.at))) {
+        Some((entry, differences)) => {
+            CacheWhy::Differs { nearest: entry.from.clone(), at: entry.at, differences }
         }
         None => CacheWhy::FirstOfOp { op: parts.op.clone() },
     }

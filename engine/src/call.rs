@@ -103,6 +103,12 @@ impl Turn<'_> {
 }
 
 impl Plan {
+    /// The op of a step that is one call.
+    pub fn op_of(&self, path: &StepPath) -> Option<&'static str> {
+        let (_, call) = self.call_at(&self.locate(path)?)?;
+        Some(call.op.name)
+    }
+
     /// The call that runs at a place: the node's own, or the one that an instance is.
     pub(crate) fn call_at(&self, place: &Place) -> Option<(&Node, &Call)> {
         let node = self.node(place.node);

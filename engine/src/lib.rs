@@ -63,7 +63,7 @@ pub mod yaml;
 pub use advance::{advance, break_off};
 pub use again::step_message;
 pub use approval::{Approval, Decision, answers, awaiting};
-pub use cache_why::{CacheCandidate, CacheWhy, Difference, cache_why, cached_artifacts};
+pub use cache_why::{CacheWhy, Difference, cache_why, cached_artifacts};
 pub use change::{Change, Effect, Event, Happened, What};
 pub use child::{CHILD_DEPTH_MAX, ChildStart, Parent, Pinned, child_report};
 pub use compile::{Compiled, Library, Signature, compile, compile_with};
