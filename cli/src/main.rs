@@ -38,9 +38,9 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    approvals, approve, bench, cache, cancel, config_show, coordinator, cost, docs, explain, keys, list, outputs, pause, plan,
-    providers, rerun, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
-    version, worker, workflows,
+    approvals, approve, bench, cache, cancel, config_show, coordinator, cost, docs, explain, keys, list, outputs,
+    pause, plan, providers, rerun, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate,
+    test, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;

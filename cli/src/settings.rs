@@ -377,8 +377,9 @@ impl Settings {
             return Ok(CACHE_KEPT);
         };
         let wrong = |why: String| {
-            Failure::usage(format!("cache.keep: {why} (in {})", Settings::origin("cache.keep")))
-                .advice("write a time of at least 1s, such as `12h` or `30d`; `cache: off` in a step keeps nothing of it")
+            Failure::usage(format!("cache.keep: {why} (in {})", Settings::origin("cache.keep"))).advice(
+                "write a time of at least 1s, such as `12h` or `30d`; `cache: off` in a step keeps nothing of it",
+            )
         };
         match text.trim().parse::<Duration>() {
             Ok(keep) if keep >= CACHE_KEEP_MIN => Ok(keep),

@@ -174,9 +174,7 @@ fn nearest(
     let earlier = differing.into_iter().filter(|(entry, _)| began.is_none_or(|began| entry.at <= began));
     let compared = earlier.map(|(entry, of)| (entry, differences(of, parts)));
     match compared.min_by_key(|(entry, differences)| (differences.len(), std::cmp::Reverse(entry.at))) {
-        Some((entry, differences)) => {
-            CacheWhy::Differs { nearest: entry.from.clone(), at: entry.at, differences }
-        }
+        Some((entry, differences)) => CacheWhy::Differs { nearest: entry.from.clone(), at: entry.at, differences },
         None => CacheWhy::FirstOfOp { op: parts.op.clone() },
     }
 }

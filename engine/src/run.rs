@@ -11,8 +11,8 @@ use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
-    CachedFrom, Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError, StepPath,
-    StepStatus, Tenant, Timestamp,
+    CachedFrom, Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError,
+    StepPath, StepStatus, Tenant, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -281,7 +281,9 @@ fn text(why: &CacheWhy, now: Timestamp) -> String {
         CacheWhy::NotCached { op } => format!("miss: {op} is not cached: it is done again in no time"),
         CacheWhy::Off => "miss: the step says `cache: off`".to_owned(),
         CacheWhy::Refresh => "miss: the step says `cache: refresh`: it replaces what is kept".to_owned(),
-        CacheWhy::Fresh => "miss: the run takes nothing from before: it was fresh or forced, or resumed from a step".to_owned(),
+        CacheWhy::Fresh => {
+            "miss: the run takes nothing from before: it was fresh or forced, or resumed from a step".to_owned()
+        }
         CacheWhy::NoSeed => "miss: no seed, so `cache: auto` takes nothing: each call gives something else".to_owned(),
         CacheWhy::Gone { nearest } => {
             format!("miss: artifact gone: {} was equal, but a file of it is not in the artifact store", step(nearest))

@@ -51,7 +51,8 @@ fn differing(world: &World, entries: &[CacheEntry]) -> (String, Vec<(String, Opt
 fn what_keeps_a_step_from_the_cache_is_named() {
     let equal = [entry("other", 0, "image.generate", &plain())];
     let not_cached = "steps:\n  - {uses: value, id: v, with: {value: 1}}\n".to_owned();
-    let fan = "steps:\n  - {id: make, matrix: {n: [1, 2]}, uses: image.generate, with: {prompt: x, seed: 1}}\n".to_owned();
+    let fan =
+        "steps:\n  - {id: make, matrix: {n: [1, 2]}, uses: image.generate, with: {prompt: x, seed: 1}}\n".to_owned();
     let cases = [
         (generate(&format!("cache: off, {PLAIN}")), "make", CacheWhy::Off),
         (generate(&format!("cache: refresh, {PLAIN}")), "make", CacheWhy::Refresh),
@@ -87,7 +88,8 @@ fn the_parts_that_differ_from_the_nearest_earlier_step_are_named() {
         all[name] = value;
         all
     };
-    let one = |name: &str, value: Value| differing(&world, &[entry("other", 0, "image.generate", &with(name, value))]).1;
+    let one =
+        |name: &str, value: Value| differing(&world, &[entry("other", 0, "image.generate", &with(name, value))]).1;
     assert_eq!(one("seed", json!(41)), [("seed".into(), Some(json!(41)), Some(json!(42)))]);
     assert_eq!(one("prompt", json!("a cup")), [("prompt".into(), Some(json!("a cup")), Some(json!("a mug")))]);
     let model = one("model", json!("fal/flux-pro"));

@@ -4,7 +4,8 @@ use super::Caller;
 use crate::workbench::artifacts_of;
 use darkroom_backend::{Ledger, Store};
 use darkroom_proto::{
-    Artifact, CacheEntry, CacheParts, CachedFrom, ErrorClass, Map, Money, Sha256, StepError, StepMessage, Succeeded, model, op,
+    Artifact, CacheEntry, CacheParts, CachedFrom, ErrorClass, Map, Money, Sha256, StepError, StepMessage, Succeeded,
+    model, op,
 };
 use serde_json::{Value, json};
 
