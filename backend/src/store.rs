@@ -487,6 +487,17 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// What the step cache keeps under a key.
     fn cached(&self, key: Sha256) -> impl Future<Output = Result<Option<CacheEntry>, StoreError>> + Send;
 
+    /// What the step cache keeps, by key: what is kept for longest first, which is the newest first where all is kept for
+    /// equally long. `skip` of them are left out, and there may be fewer than `limit` although more follow: none are the end.
+    fn cached_entries(
+        &self,
+        skip: usize,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(Sha256, CacheEntry)>, StoreError>> + Send;
+
+    /// Removes what the step cache keeps under a key. False: nothing was there.
+    fn forget_cached(&self, key: Sha256) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// The files that were saved in a scope.
     fn saved(&self, scope: Sha256, limit: usize) -> impl Future<Output = Result<Vec<SavedRecord>, StoreError>> + Send;
 

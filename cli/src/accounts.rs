@@ -61,6 +61,7 @@ pub(crate) fn providers(settings: &Settings) -> Result<Arc<Providers>, Failure> 
         simulator: settings.simulator.clone().filter(|url| !url.trim().is_empty()),
         public_url: settings.public_url(),
         recheck_every: settings.recheck_every()?,
+        cache_keep: settings.cache_keep()?,
         daily: settings.daily_budgets()?,
     };
     Ok(Arc::new(Providers::new(&options, net, calls)))

@@ -3,6 +3,7 @@
 pub(crate) mod approvals;
 pub(crate) mod approve;
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod cancel;
 pub(crate) mod config_show;
 pub(crate) mod coordinator;

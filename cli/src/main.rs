@@ -39,9 +39,9 @@ mod workflow_file;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    approvals, approve, bench, cancel, config_show, coordinator, cost, docs, explain, keys, list, outputs, pause, plan,
-    providers, rerun, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate, test, validate,
-    version, worker, workflows,
+    approvals, approve, bench, cache, cancel, config_show, coordinator, cost, docs, explain, keys, list, outputs,
+    pause, plan, providers, rerun, resume, run, schedules, setup, show, signal, simulator, submit, tail, terminate,
+    test, validate, version, worker, workflows,
 };
 use failure::Failure;
 use output::Format;
@@ -74,6 +74,7 @@ enum Command {
     Resume(resume::Args),
     Rerun(rerun::Args),
     Fork(rerun::ForkArgs),
+    Cache(cache::Args),
     Cancel(cancel::Args),
     Terminate(terminate::Args),
     Pause(pause::Args),
@@ -145,6 +146,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             Command::List(args) => list::run(args, format).await,
             Command::Rerun(args) => rerun::rerun(args, format).await,
             Command::Fork(args) => rerun::fork(args, format).await,
+            Command::Cache(args) => cache::run(args, format).await,
             Command::Show(args) => show::run(args, format).await,
             Command::Resume(args) => resume::run(args, format).await,
             Command::Outputs(args) => outputs::run(args, format).await,

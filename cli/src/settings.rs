@@ -7,6 +7,7 @@ use crate::masked;
 use config::{Config, Environment, File, FileFormat};
 use darkroom_engine::RECHECK_EVERY;
 use darkroom_proto::{Duration, Money};
+use darkroom_worker::CACHE_KEPT;
 use darkroom_worker::net::NetPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) net: Net,
     /// When runs that wait for a quota or a key are looked at again.
     retry: Retry,
+    /// What the step cache keeps.
+    cache: Cache,
     /// The URL of the simulator that stands in for every provider.
     pub(crate) simulator: Option<String>,
     /// What tests of the fleet do to a role; not for use.
@@ -229,6 +232,17 @@ struct Retry {
     recheck_every: Option<String>,
 }
 
+/// What the step cache keeps.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cache {
+    /// How long what a step gave may be taken by equal steps, such as `30d`, which is the default.
+    keep: Option<String>,
+}
+
+/// Entries end by the clock of the store; a shorter time would hold nothing.
+const CACHE_KEEP_MIN: Duration = Duration::from_secs(1);
+
 /// Steps are not checked more often: each check asks the store.
 const RECHECK_MIN: Duration = Duration::from_secs(1);
 
@@ -353,6 +367,23 @@ impl Settings {
         match text.trim().parse::<Duration>() {
             Ok(every) if every >= RECHECK_MIN => Ok(every),
             Ok(every) => Err(wrong(format!("{every} is too short"))),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
+
+    /// How long the step cache keeps what a step gave.
+    pub(crate) fn cache_keep(&self) -> Result<Duration, Failure> {
+        let Some(text) = self.cache.keep.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(CACHE_KEPT);
+        };
+        let wrong = |why: String| {
+            Failure::usage(format!("cache.keep: {why} (in {})", Settings::origin("cache.keep"))).advice(
+                "write a time of at least 1s, such as `12h` or `30d`; `cache: off` in a step keeps nothing of it",
+            )
+        };
+        match text.trim().parse::<Duration>() {
+            Ok(keep) if keep >= CACHE_KEEP_MIN => Ok(keep),
+            Ok(keep) => Err(wrong(format!("{keep} is too short"))),
             Err(error) => Err(wrong(error.to_string())),
         }
     }

@@ -210,6 +210,7 @@ impl Turn<'_> {
             failed_at: None,
             skipped: None,
             saved: None,
+            cached_from: None,
             key: None,
             fan: None,
             caught: None,
@@ -420,6 +421,7 @@ impl Turn<'_> {
             step.finished_at = Some(now);
             step.outputs = succeeded.outputs;
             step.saved = succeeded.saved;
+            step.cached_from = succeeded.cached.clone().map(Box::new);
             step.error = None;
             step.forget_way();
         });

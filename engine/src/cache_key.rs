@@ -2,90 +2,30 @@
 //! whatever run, workflow or folder the steps are in.
 
 use crate::plan::{CacheMode, Call};
-use darkroom_proto::model::{self, Model};
 use darkroom_proto::op::OpSpec;
-use darkroom_proto::{Artifact, CacheUse, Map, Sha256};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// Whose cache it is, until there is more than one tenant.
-const TENANT: &str = "default";
-
-/// Parameters that say how a call is made and not what of.
-const OF_THE_CALL: &[&str] = &["on-unknown", "model"];
+use darkroom_proto::{CacheUse, Map, Tenant, cache_key, model_of};
 
 /// How a call with these parameters uses the cache. `may_take`: whether the run takes anything from before.
-pub(crate) fn cache_use(call: &Call, params: &Map, may_take: bool) -> Option<CacheUse> {
+pub(crate) fn cache_use(tenant: &Tenant, call: &Call, params: &Map, may_take: bool) -> Option<CacheUse> {
     if call.cache == CacheMode::Off || !call.op.is_cached() || draws_lots(call.op, params) {
         return None;
     }
     let read = may_take && call.cache == CacheMode::Auto;
-    Some(CacheUse { key: key(call.op, params), read })
+    Some(CacheUse { key: cache_key(tenant, call.op, params), read, tenant: tenant.clone() })
 }
 
 /// Whether each call gives something else: it could be told a seed, and was not.
-fn draws_lots(op: &OpSpec, params: &Map) -> bool {
+pub(crate) fn draws_lots(op: &OpSpec, params: &Map) -> bool {
     let is_built_in = model_of(op, params).is_none_or(|(model, _)| model.routes.is_empty());
     op.param("seed").is_some() && !params.contains_key("seed") && !is_built_in
-}
-
-/// The digest of op, model, parameters and input files of a call, those left out filled in with what holds then.
-pub(crate) fn key(op: &OpSpec, params: &Map) -> Sha256 {
-    let mut determined: BTreeMap<&str, Value> = BTreeMap::new();
-    for param in op.params.iter().filter(|param| !OF_THE_CALL.contains(&param.name)) {
-        let value = match params.get(param.name) {
-            Some(value) => canonical(value),
-            None => serde_json::from_str(param.default).unwrap_or(Value::Null),
-        };
-        determined.insert(param.name, value);
-    }
-    let model = model_of(op, params).map(|(model, provider)| json!([model.alias, provider, version(model)]));
-    let all = json!([TENANT, op.name, op.revision(), model, determined]);
-    Sha256::of(all.to_string().as_bytes())
-}
-
-/// The model that a call names or has by default, and the provider if it names one.
-fn model_of<'p>(op: &OpSpec, params: &'p Map) -> Option<(&'static Model, Option<&'p str>)> {
-    let param = op.model_param()?;
-    match params.get(param.name).and_then(Value::as_str) {
-        Some(name) => model::meaning(op.name, name),
-        None => {
-            let default: String = serde_json::from_str(param.default).ok()?;
-            model::find(op.name, &default).map(|model| (model, None))
-        }
-    }
-}
-
-/// What the catalogue says of how a model is asked. Another endpoint is another version of the model.
-fn version(model: &Model) -> Sha256 {
-    let routes = model.routes.iter().map(|route| json!([route.provider, route.endpoint, route.fixed, route.defaults]));
-    Sha256::of(Value::Array(routes.collect()).to_string().as_bytes())
-}
-
-/// A value with each file as its content alone: what it is called does not change what is made of it. Maps come sorted.
-fn canonical(value: &Value) -> Value {
-    if let Some(artifact) = Artifact::from_value(value) {
-        return json!({ "sha256": artifact.sha256 });
-    }
-    match value {
-        Value::Array(items) => items.iter().map(canonical).collect(),
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, Value> = map.iter().map(|(name, value)| (name, canonical(value))).collect();
-            json!(sorted)
-        }
-        // 2 and 2.0 are one number.
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => json!(float as i64),
-            _ => value.clone(),
-        },
-        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use darkroom_proto::op;
+    use darkroom_proto::Sha256;
+    use darkroom_proto::{Artifact, op};
+    use serde_json::{Value, json};
 
     fn params(value: Value) -> Map {
         value.as_object().cloned().unwrap()
@@ -105,7 +45,7 @@ mod tests {
     }
 
     fn of(name: &str, value: Value) -> Sha256 {
-        key(op::find(name).unwrap(), &params(value))
+        cache_key(&Tenant::default(), op::find(name).unwrap(), &params(value))
     }
 
     #[test]
@@ -160,5 +100,13 @@ mod tests {
         let generate = op::find("image.generate").unwrap();
         assert!(draws_lots(generate, &params(json!({"prompt": "x", "model": "flux-pro"}))));
         assert!(!draws_lots(generate, &params(json!({"prompt": "x", "model": "flux-pro", "seed": 1}))));
+    }
+
+    #[test]
+    fn what_one_tenant_made_is_not_there_for_another_one() {
+        let (op, params) = (op::find("image.generate").unwrap(), params(json!({"prompt": "x", "seed": 1})));
+        let of = |tenant: &str| cache_key(&tenant.parse().unwrap(), op, &params);
+        assert_eq!(of("default"), cache_key(&Tenant::default(), op, &params));
+        assert_ne!(of("shop"), of("default"));
     }
 }

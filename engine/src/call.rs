@@ -80,7 +80,7 @@ impl Turn<'_> {
         let params = parameters(&scope, call)?;
         let save = save_target(&scope, call, &params)?;
         let key = reuse::key(&scope, node);
-        let cache = cache_key::cache_use(call, &params, self.run.head.reuse);
+        let cache = cache_key::cache_use(&self.run.spec.tenant, call, &params, self.run.head.reuse);
         let calls_a_provider = call.op.calls_a_provider();
         let message = StepMessage {
             run: self.run.id,
@@ -103,6 +103,12 @@ impl Turn<'_> {
 }
 
 impl Plan {
+    /// The op of a step that is one call.
+    pub fn op_of(&self, path: &StepPath) -> Option<&'static str> {
+        let (_, call) = self.call_at(&self.locate(path)?)?;
+        Some(call.op.name)
+    }
+
     /// The call that runs at a place: the node's own, or the one that an instance is.
     pub(crate) fn call_at(&self, place: &Place) -> Option<(&Node, &Call)> {
         let node = self.node(place.node);

@@ -1,11 +1,10 @@
 //! What a run takes from an earlier one: outputs of steps that would be done again with the same parameters and files.
 
 use crate::advance::{Turn, turn};
-use crate::cache_key;
 use crate::change::Event;
 use crate::plan::Plan;
 use crate::run::{Run, State};
-use darkroom_proto::{CachedFrom, Map, RunId, Saved, Sha256, StepPath, Succeeded};
+use darkroom_proto::{CachedFrom, Map, RunId, Saved, Sha256, StepPath, Succeeded, cache_key};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,7 +85,7 @@ impl Turn<'_> {
             return None;
         }
         let params = self.attempt(path, &place, 1).ok()?.message.params;
-        Some(cache_key::key(call.op, &params))
+        Some(cache_key(&self.run.spec.tenant, call.op, &params))
     }
 
     /// Takes what an earlier run gave for a step, if that had the same parameters and files. False: it is to be done.

@@ -11,8 +11,8 @@ use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
-    Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError, StepPath,
-    StepStatus, Tenant, Timestamp,
+    CachedFrom, Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError,
+    StepPath, StepStatus, Tenant, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -227,6 +227,9 @@ pub struct Step {
     /// What it saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<Saved>,
+    /// The step that its outputs were taken from, if the step cache or an earlier run gave them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<Box<CachedFrom>>,
     /// The key under which an equal step finds what it saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Sha256>,

@@ -20,7 +20,7 @@ mod tenant;
 mod time;
 
 pub use artifact::{Artifact, BoxPx, Kind};
-pub use cache::{CacheEntry, CacheUse, CachedFrom};
+pub use cache::{CacheEntry, CacheParts, CacheUse, CachedFrom, cache_key, model_of};
 pub use call::{CallId, Money, ParseCallIdError, ParseMoneyError, StepCost, Ticket};
 pub use digest::Sha256;
 pub use document::{

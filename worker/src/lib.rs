@@ -20,7 +20,7 @@ mod workbench;
 
 pub use calls::Caller;
 pub use failpoint::{CallFailpoint, ParseCallFailpointError};
-pub use providers::{Account, CallOptions, Key, ProviderOptions, Providers};
+pub use providers::{Account, CACHE_KEPT, CallOptions, Key, ProviderOptions, Providers};
 pub use routes::Routes;
 pub use service::Worker;
 pub use workbench::Workbench;

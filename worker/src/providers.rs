@@ -9,6 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+/// How long the step cache keeps what a step gave, unless told otherwise.
+pub const CACHE_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+
 /// How many hex digits of a key's digest name it in the ledger, in messages and in logs.
 const FINGERPRINT_DIGITS: usize = 12;
 
@@ -61,6 +64,8 @@ pub struct CallOptions {
     pub public_url: Option<String>,
     /// When an exhausted or invalid key is tried again.
     pub recheck_every: Duration,
+    /// How long the step cache keeps what a step gave.
+    pub cache_keep: Duration,
     /// What may be spent in a day, by purse: `total`, `workflow/NAME`, `model/NAME`, `provider/NAME`.
     pub daily: BTreeMap<String, Money>,
 }
@@ -71,6 +76,7 @@ impl Default for CallOptions {
             simulator: None,
             public_url: None,
             recheck_every: Duration::from_secs(300),
+            cache_keep: CACHE_KEPT,
             daily: BTreeMap::new(),
         }
     }

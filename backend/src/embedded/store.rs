@@ -161,6 +161,14 @@ impl Store for EmbeddedStore {
         self.blocking(move |file| file.cached(key)).await
     }
 
+    async fn cached_entries(&self, skip: usize, limit: usize) -> Result<Vec<(Sha256, CacheEntry)>, StoreError> {
+        self.blocking(move |file| file.cached_entries(skip, limit)).await
+    }
+
+    async fn forget_cached(&self, key: Sha256) -> Result<bool, StoreError> {
+        self.blocking(move |file| file.forget_cached(key)).await
+    }
+
     async fn put_schedule(&self, schedule: &StoredSchedule) -> Result<Committed, StoreError> {
         let schedule = schedule.clone();
         self.blocking(move |file| file.put_schedule(&schedule)).await

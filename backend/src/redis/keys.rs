@@ -135,6 +135,11 @@ impl Keys {
         format!("{}:cache:default:{key}", self.namespace)
     }
 
+    /// A sorted set: the keys of the step cache, by when they end.
+    pub(super) fn cache_index(&self) -> String {
+        format!("{}:cache:index", self.namespace)
+    }
+
     /// A hash: the processes of a role.
     pub(super) fn members(&self, role: Role) -> String {
         let role = match role {

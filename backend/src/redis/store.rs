@@ -192,6 +192,14 @@ impl Store for RedisStore {
         self.inner.cached(key).await
     }
 
+    async fn cached_entries(&self, skip: usize, limit: usize) -> Result<Vec<(Sha256, CacheEntry)>, StoreError> {
+        self.inner.cached_entries(skip, limit).await
+    }
+
+    async fn forget_cached(&self, key: Sha256) -> Result<bool, StoreError> {
+        self.inner.forget_cached(key).await
+    }
+
     async fn put_schedule(&self, schedule: &StoredSchedule) -> Result<Committed, StoreError> {
         self.inner.put_schedule(schedule).await
     }

@@ -7,6 +7,7 @@ mod batch;
 mod bench;
 mod branching;
 mod bucket;
+mod caching;
 mod cancelling;
 mod definitions;
 mod errands;

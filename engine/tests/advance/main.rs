@@ -8,6 +8,7 @@
 
 mod again;
 mod branch;
+mod cache_why;
 mod child;
 mod failure;
 mod fanout;

@@ -151,7 +151,7 @@ fn what_the_step_cache_gave_ends_the_step_as_cached_and_flows_on() {
     let mut world = World::with(text, json!({}), |_| {});
     world.start();
     let message = world.take_of("make");
-    assert!(message.cache.is_some_and(|cache| cache.read));
+    assert!(message.cache.as_ref().is_some_and(|cache| cache.read));
     let mut taken = world.work_on(&message);
     if let Outcome::Succeeded(succeeded) = &mut taken.outcome {
         succeeded.cached = Some(CachedFrom { run: message.run, step: message.path.clone() });

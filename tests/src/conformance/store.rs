@@ -119,6 +119,8 @@ macro_rules! store_conformance {
                 records_are_listed_by_name_and_removed_alone
                 cached_outputs_are_found_under_their_key
                 cached_outputs_are_forgotten_in_time
+                cached_outputs_are_listed_by_how_long_they_are_kept
+                cached_outputs_are_removed_alone
                 a_new_run_may_be_due
                 who_announces_itself_is_a_member_until_its_time_ends
                 who_announces_itself_again_stays

@@ -4,13 +4,10 @@ use super::Caller;
 use crate::workbench::artifacts_of;
 use darkroom_backend::{Ledger, Store};
 use darkroom_proto::{
-    Artifact, CacheEntry, CachedFrom, ErrorClass, Map, Money, Sha256, StepError, StepMessage, Succeeded, model,
+    Artifact, CacheEntry, CacheParts, CachedFrom, ErrorClass, Map, Money, Sha256, StepError, StepMessage, Succeeded,
+    model, op,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// For how long outputs are kept.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Who does a step. A preview is never taken for what the model would have made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +22,7 @@ impl<S: Store + Ledger> Caller<S> {
     /// Ends a step with what an equal one gave, if that is there whole; saves it where this step saves. A store that is
     /// away, or files that are gone, only mean that the step is done.
     pub(crate) async fn take_cached(&self, message: &StepMessage, by: By) -> Option<Result<Succeeded, StepError>> {
-        let key = self.cache_key(message, by).filter(|_| message.cache.is_some_and(|cache| cache.read))?;
+        let key = self.cache_key(message, by).filter(|_| message.cache.as_ref().is_some_and(|cache| cache.read))?;
         let entry = match self.store.cached(key).await {
             Ok(entry) => entry?,
             Err(error) => {
@@ -58,8 +55,10 @@ impl<S: Store + Ledger> Caller<S> {
         let Some(key) = self.cache_key(message, by).filter(|_| succeeded.cached.is_none()) else { return };
         let Ok(at) = self.now().await else { return };
         let from = CachedFrom { run: message.run, step: message.path.clone() };
-        let entry = CacheEntry { outputs: succeeded.outputs.clone(), from, at, cost };
-        if let Err(error) = self.store.put_cached(key, &entry, KEPT).await {
+        let parts = self.parts(message, by);
+        let entry = CacheEntry { outputs: succeeded.outputs.clone(), from, at, cost, parts };
+        let keep = std::time::Duration::from_millis(self.providers.options.cache_keep.0);
+        if let Err(error) = self.store.put_cached(key, &entry, keep).await {
             tracing::warn!(%error, "what the step gave is not in the step cache");
         }
     }
@@ -67,12 +66,25 @@ impl<S: Store + Ledger> Caller<S> {
     /// The key of the message for who does it: this machine, or providers at these addresses. What the simulator made is
     /// not what the provider itself would have made.
     fn cache_key(&self, message: &StepMessage, by: By) -> Option<Sha256> {
-        let cache = message.cache?;
+        let cache = message.cache.as_ref()?;
         let by = match by {
             By::Local => json!("local"),
             By::Provider => json!(self.addresses(message)),
         };
         Some(Sha256::of(json!([cache.key, by]).to_string().as_bytes()))
+    }
+
+    /// What determines what the step gives, for people who ask why another one was not taken from it.
+    fn parts(&self, message: &StepMessage, by: By) -> Option<CacheParts> {
+        let tenant = message.cache.as_ref().map(|cache| &cache.tenant)?;
+        let by = match by {
+            By::Local => "local".to_owned(),
+            By::Provider => {
+                let addresses = self.addresses(message);
+                addresses.iter().map(|(name, url)| format!("{name} at {url}")).collect::<Vec<_>>().join(", ")
+            }
+        };
+        Some(CacheParts { by, ..CacheParts::of(tenant, op::find(&message.op)?, &message.params) })
     }
 
     /// The providers of the step's model whose address is set.
