@@ -265,7 +265,7 @@ async fn what_comes_while_the_store_is_away_is_stored_when_it_is_back() {
         let body = format!(r#"{{"inputs": {{"text": "{number}"}}}}"#);
         sender.publish("nap", sender.properties(JSON, &format!("n-{number}")), body.as_bytes()).await;
     }
-    sender.coordinators[0].says("waiting for a server").await;
+    sender.coordinators[0].says("can't be stored yet").await;
     redis.restart();
     for _ in 0..5 {
         let (properties, answer) = sender.answer().await;
