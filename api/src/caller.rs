@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header, request::Parts};
 use darkroom_backend::{Ledger, Queue, Store};
 use darkroom_proto::Tenant;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Whoever sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,13 +100,7 @@ impl Caller {
     /// Who sent a request.
     async fn of<S: Store + Ledger, Q: Queue>(parts: &Parts, api: &Shared<S, Q>) -> Result<Caller, Problem> {
         let Some(shown) = parts.headers.get(header::AUTHORIZATION) else {
-            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-            // Whoever is on this machine may do everything until somebody makes a key. A request that was passed on says
-            // where it comes from, and is not from here.
-            let is_passed_on =
-                parts.headers.contains_key("x-forwarded-for") || parts.headers.contains_key(header::FORWARDED);
-            let is_local = peer.is_some_and(|ip| ip.is_loopback()) && !is_passed_on;
-            if is_local && !api.keys.any().await? {
+            if api.options.lets_local_in && is_local(parts) && !api.keys.any().await? {
                 return Ok(Caller::local());
             }
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "no key was shown")
@@ -125,5 +119,48 @@ impl Caller {
                 .advice("darkroom keys list shows the keys that there are")
         })?;
         Ok(Caller { tenant: key.tenant, scopes: key.scopes, key: Some(key.id), name: key.name })
+    }
+}
+
+/// Whether a request comes from a program on this machine: not passed on by a proxy, and not sent by a page in a browser, which
+/// anybody may have written.
+fn is_local(parts: &Parts) -> bool {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let says = |name: &str| parts.headers.contains_key(name);
+    let is_passed_on = says("x-forwarded-for") || says("forwarded") || says("via");
+    let is_of_a_page = says("origin") || says("sec-fetch-site");
+    // A page can have a name of its own lead here; what was meant is told by the name that was asked for.
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    let means_here = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    peer.is_some_and(|ip| ip.is_loopback()) && means_here && !is_passed_on && !is_of_a_page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    #[test]
+    fn a_page_in_a_browser_and_a_proxy_are_not_somebody_on_this_machine() {
+        let is_local_from = |peer: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri("/v1/runs");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+            is_local(&parts)
+        };
+        let here = ("host", "127.0.0.1:8080");
+        assert!(is_local_from("127.0.0.1:5", &[here]));
+        assert!(is_local_from("[::1]:5", &[("host", "localhost:8080")]));
+        assert!(is_local_from("[::1]:5", &[("host", "[::1]:8080")]));
+        assert!(!is_local_from("10.0.0.7:5", &[here]));
+        for other in [("x-forwarded-for", "1.2.3.4"), ("origin", "https://a.test"), ("sec-fetch-site", "none")] {
+            assert!(!is_local_from("127.0.0.1:5", &[here, other]), "{other:?}");
+        }
+        assert!(!is_local_from("127.0.0.1:5", &[("host", "rebound.test:8080")]));
+        assert!(!is_local_from("127.0.0.1:5", &[]));
     }
 }

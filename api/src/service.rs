@@ -55,6 +55,9 @@ pub struct Fetched {
 pub struct Options {
     /// Where it is reached from outside, without a slash at its end; links begin with it. Empty: links are relative.
     pub public_url: String,
+    /// Whether whoever is on this machine is let in without a key as long as there is none. Not where a proxy may stand in
+    /// front, because then everybody seems to be on this machine.
+    pub lets_local_in: bool,
     /// The largest file that is taken in, in bytes.
     pub file_bytes_max: u64,
     /// The folder that uploads lie in until they are complete. `None`: the system's.
@@ -63,7 +66,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { public_url: String::new(), file_bytes_max: 4 << 30, staging: None }
+        Options { public_url: String::new(), lets_local_in: true, file_bytes_max: 4 << 30, staging: None }
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) type FleetApi = Api<RedisStore, RabbitQueue>;
 /// What is asked of a fleet, with what this binary lends it.
 pub(crate) fn open(settings: Settings, artifacts: Artifacts, fleet: &Fleet) -> Arc<FleetApi> {
     let public_url = settings.public_url().unwrap_or_default().trim_end_matches('/').to_owned();
-    let options = Options { public_url, ..Options::default() };
+    let options = Options { lets_local_in: public_url.is_empty(), public_url, ..Options::default() };
     let lent = Arc::new(Lent { links: Arc::new(Links::new(&settings)), settings });
     Arc::new(Api::new(fleet.store.store.clone(), fleet.desk(), artifacts, lent, options))
 }
