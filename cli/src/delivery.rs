@@ -1,7 +1,9 @@
 //! The files of a run, brought from the artifact store into a folder.
 
+use crate::door::Records;
 use crate::failure::Failure;
 use darkroom_backend::Artifacts;
+use darkroom_coordinator::decode_run;
 use darkroom_engine::Run;
 use darkroom_proto::{Artifact, SaveTarget, Sha256};
 use darkroom_worker::ops::place;
@@ -16,6 +18,20 @@ const UNFINISHED: &str = ".darkroom-unfinished";
 pub(crate) fn saved_files(run: &Run) -> BTreeMap<String, Artifact> {
     let saved = run.steps.values().filter_map(|step| step.saved.clone());
     saved.map(|saved| (saved.path, saved.artifact)).collect()
+}
+
+/// What the children of a run saved, and theirs.
+pub(crate) async fn saved_by_children(records: &Records, run: &Run) -> Result<BTreeMap<String, Artifact>, Failure> {
+    let children = |run: &Run| run.steps.values().filter_map(|step| step.child).collect::<Vec<_>>();
+    let (mut files, mut open) = (BTreeMap::new(), children(run));
+    while let Some(id) = open.pop() {
+        // One that was never started has saved nothing.
+        let Some(stored) = records.load(id).await? else { continue };
+        let child = decode_run(id, &stored)?;
+        files.extend(saved_files(&child));
+        open.extend(children(&child));
+    }
+    Ok(files)
 }
 
 /// The same, and the outputs that were not saved by their name.

@@ -3,7 +3,7 @@
 use crate::children;
 use crate::commands::run::run_manifest;
 use crate::conclusion::conclude;
-use crate::delivery::{all_files, deliver, saved_files};
+use crate::delivery::{all_files, deliver, saved_by_children, saved_files};
 use crate::document::say_document;
 use crate::door::Records;
 use crate::failure::{EXIT_INTERRUPTED, EXIT_TIMED_OUT, Failure};
@@ -17,7 +17,8 @@ use darkroom_backend::{Artifacts, Created, RabbitQueue, RedisStore};
 use darkroom_coordinator::{Desk, DeskError, Stored, Submission};
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Spec, run_document};
-use darkroom_proto::{Duration, RunId, RunStatus, Timestamp};
+use darkroom_proto::{Artifact, Duration, RunId, RunStatus, Timestamp};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -112,9 +113,10 @@ impl Watch<'_> {
         let mut progress = Progress::new(plan, id);
         let followed = trail.follow(self.wait, |_, happened| progress.happened(happened)).await?;
         progress.end();
-        let stored = Records::open(self.settings).await?.stored(id).await?;
+        let records = Records::open(self.settings).await?;
+        let stored = records.stored(id).await?;
         match followed {
-            Followed::Ended => self.conclude(&stored),
+            Followed::Ended => self.conclude(&stored, saved_by_children(&records, &stored.run).await?),
             Followed::TimedOut => {
                 let time = self.wait.map(|wait| wait.to_string()).unwrap_or_default();
                 complain(&format!(
@@ -137,12 +139,15 @@ impl Watch<'_> {
         }
     }
 
-    fn conclude(&self, stored: &Stored) -> Result<ExitCode, Failure> {
-        let (out, files) = match self.bring {
+    fn conclude(&self, stored: &Stored, of_children: BTreeMap<String, Artifact>) -> Result<ExitCode, Failure> {
+        let (out, mut files) = match self.bring {
             Bring::Nothing => (None, Default::default()),
             Bring::Saved(out) => (Some(out), saved_files(&stored.run)),
             Bring::All(out) => (Some(out), all_files(&stored.run)),
         };
+        if out.is_some() {
+            files.extend(of_children);
+        }
         let delivered = out.map_or(Ok(()), |out| deliver(&files, out, self.artifacts));
         // How it ended is told even if its files can't be written here.
         let concluded = conclude(stored, self.began, out, self.settings, self.format);

@@ -1,6 +1,6 @@
 //! `darkroom outputs RUN --out DIR`
 
-use crate::delivery::{all_files, deliver};
+use crate::delivery::{all_files, deliver, saved_by_children};
 use crate::document::say_document;
 use crate::door::Records;
 use crate::failure::Failure;
@@ -27,12 +27,13 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     let records = Records::open(&settings).await?;
     let (id, _) = run_name::find(&records, &args.run).await?;
     let stored = records.stored(id).await?;
+    let mut files = all_files(&stored.run);
+    files.extend(saved_by_children(&records, &stored.run).await?);
     // Copying takes a while, and the state of a folder is needed by whoever wants to run something.
     drop(records);
     let artifacts = folder::artifacts(&settings)?;
     let out =
         std::path::absolute(&args.out).map_err(|error| Failure::usage(format!("{}: {error}", args.out.display())))?;
-    let files = all_files(&stored.run);
     if files.is_empty() {
         return Err(Failure::not_found(format!("{id} has no files yet")).advice("`darkroom show` tells how far it is"));
     }
