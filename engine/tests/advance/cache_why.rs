@@ -37,7 +37,10 @@ fn plain() -> Value {
     json!({"prompt": "a mug", "model": "flux-pro", "seed": 42})
 }
 
-fn differing(world: &World, entries: &[CacheEntry]) -> (String, Vec<(String, Option<Value>, Option<Value>)>) {
+/// A part, and what it was then and is now.
+type Differing = (String, Option<Value>, Option<Value>);
+
+fn differing(world: &World, entries: &[CacheEntry]) -> (String, Vec<Differing>) {
     match why(world, "make", entries) {
         CacheWhy::Differs { nearest, differences, .. } => {
             let parts = differences.into_iter().map(|difference| (difference.part, difference.then, difference.now));
@@ -129,8 +132,8 @@ fn an_equal_entry_that_was_not_taken_says_why() {
     let world = ran(&generate(PLAIN), |_| {});
     let equal = entry("other", 0, "image.generate", &plain());
     let nearest = equal.from.clone();
-    assert_eq!(why(&world, "make", &[equal.clone()]), CacheWhy::Kept { nearest: nearest.clone() });
-    let gone = cache_why(&world.plan, &world.run, &path("make"), &[equal.clone()], &|_| false);
+    assert_eq!(why(&world, "make", std::slice::from_ref(&equal)), CacheWhy::Kept { nearest: nearest.clone() });
+    let gone = cache_why(&world.plan, &world.run, &path("make"), std::slice::from_ref(&equal), &|_| false);
     assert_eq!(gone, CacheWhy::Gone { nearest: nearest.clone() });
     let mut own = entry("make", 9, "image.generate", &plain());
     own.from.run = world.run.id;
