@@ -2,7 +2,7 @@
 #
 # Two profiles are built. Tests, lints and examples use `dev`, where dependencies are optimised (the tests look at every
 # pixel) and our own code builds fast. The README's first command is `cargo run --release`, so that one is built too: it
-# is the first thing a newcomer sees, and it must work. It is the longest step, 3 to 5 minutes on two cores from nothing;
+# is the first thing a newcomer sees, and it must work. It is the longest step, some eleven minutes on two cores from nothing;
 # all of `make test` from nothing must stay under 40. Everything shares one target folder.
 
 SHELL := bash
