@@ -178,6 +178,8 @@ mod tests {
             children: BTreeMap::new(),
             parent: None,
             save_dir: None,
+            part: None,
+            allowance: None,
         };
         let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
         run.head.spent = Money(40_000);
