@@ -128,6 +128,7 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
         tenant: run.spec.tenant.clone(),
+        part: run.spec.part.is_some(),
     }
 }
 

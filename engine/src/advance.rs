@@ -3,6 +3,7 @@
 use crate::change::{Change, Event, Happened, What};
 use crate::expr::holds;
 use crate::lost::is_under_way;
+use crate::part::failed_in_part;
 use crate::plan::{Body, Node, NodeIndex, Plan, Work};
 use crate::retry::jittered;
 use crate::reuse::{self, Fate};
@@ -621,7 +622,8 @@ impl Turn<'_> {
             }
             None => {
                 let failed = self.run.steps.iter().filter(|(_, step)| is_own_failure(step));
-                let tolerated = failed.filter(|(path, _)| !self.is_made_good(path)).count() as u32;
+                let own = failed.filter(|(path, _)| !self.is_made_good(path)).count() as u32;
+                let tolerated = own + self.run.steps.iter().map(|(path, step)| failed_in_part(path, step)).sum::<u32>();
                 self.run.head.status = RunStatus::Completed;
                 self.run.head.tolerated = tolerated;
                 self.happened(What::RunCompleted { tolerated });

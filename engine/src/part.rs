@@ -153,6 +153,12 @@ pub(crate) fn gathered(step: &Step) -> Vec<Gathered> {
     serde_json::from_str(results).unwrap_or_default()
 }
 
+/// How many instances failed in a part; none if the step is none.
+pub(crate) fn failed_in_part(path: &StepPath, step: &Step) -> u32 {
+    let told = path.range().and_then(|_| Told::of(step));
+    told.map_or(0, |told| told.failed)
+}
+
 /// The counts of a part as documents show them.
 pub(crate) fn part_items(path: &StepPath, step: Option<&Step>) -> ItemsDocument {
     let told = step.and_then(Told::of).unwrap_or_default();

@@ -161,6 +161,7 @@ fn results_are_those_of_one_run_in_item_order() {
         assert_eq!(family.parts.len() as u32, items.div_ceil(SIZE));
         assert_eq!(family.data("all"), one.data("all"));
         assert_eq!(family.data("counts"), json!([items, 2]));
+        assert_eq!(family.root.run.head.tolerated, one.run.head.tolerated, "what the exit code follows from");
         assert_eq!(family.items("x"), (items, items - 2, 0, 2));
         assert_eq!(family.root.run.steps.len(), one.run.steps.len() - items as usize + family.parts.len());
     }
