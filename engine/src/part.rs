@@ -6,9 +6,9 @@ use crate::change::What;
 use crate::child::{ChildStart, Parent, Wanted};
 use crate::expr::Reference;
 use crate::fanout::Expansion;
-use crate::plan::{Body, BranchKind, FanOut, Node, NodeIndex, Plan, Rule, Work};
+use crate::plan::{Body, BranchKind, FanOut, NodeIndex, Plan, Rule, Work};
 use crate::reuse;
-use crate::run::{Fan, Run, Spec, State, Step};
+use crate::run::{Fan, Frame, Run, Spec, State, Step};
 use crate::scope::RunScope;
 use darkroom_proto::{
     ErrorClass, ItemsDocument, Map, Money, Outcome, Report, RunId, RunStatus, StepCost, StepError, StepPath,
@@ -210,6 +210,12 @@ fn is_divisible(plan: &Plan, fan: &FanOut) -> bool {
     matches!(fan.rule, Rule::Each { enough: None }) && is_alone(plan, &fan.body)
 }
 
+/// What the instances of a fan-out read; what it goes over they are given.
+fn read_inside(plan: &Plan, fan: &FanOut) -> BTreeSet<Reference> {
+    let inside = fan.body.nodes.iter().flat_map(|node| reuse::references(plan, plan.node(*node)));
+    inside.chain(fan.skip_if_exists.iter().flat_map(|path| path.references().into_iter().cloned())).collect()
+}
+
 /// How many parts run at once where so many instances may.
 fn parts_at_once(max_parallel: Option<u32>) -> u32 {
     max_parallel.map_or(AT_ONCE, |max| max.clamp(1, AT_ONCE))
@@ -302,9 +308,9 @@ impl Turn<'_> {
             total: whole.total,
             max_parallel: fan.max_parallel.map(|max| (max / parts_at_once(Some(max))).max(1)),
             items,
-            steps: self.looked_at(node, &place.frames),
+            steps: self.looked_at(fan, &place.frames),
         };
-        let read = reuse::references(self.plan, node);
+        let read = read_inside(self.plan, fan);
         let mut inputs = self.run.inputs();
         inputs.retain(|name, _| read.contains(&Reference::Input(name.clone())));
         let recorded = above.recorded.get(path).and_then(|recorded| recorded.run);
@@ -350,13 +356,13 @@ impl Turn<'_> {
     }
 
     /// The steps outside a fan-out that its instances look at.
-    fn looked_at(&self, node: &Node, frames: &[crate::run::Frame]) -> BTreeMap<StepPath, Step> {
+    fn looked_at(&self, fan: &FanOut, frames: &[Frame]) -> BTreeMap<StepPath, Step> {
         let scope = RunScope { plan: self.plan, run: self.run, frames };
         let node_of = |reference: &Reference| match reference {
             Reference::Step { node, .. } => Some(*node),
             _ => None,
         };
-        let read: BTreeSet<NodeIndex> = reuse::references(self.plan, node).iter().filter_map(node_of).collect();
+        let read: BTreeSet<NodeIndex> = read_inside(self.plan, fan).iter().filter_map(node_of).collect();
         let mut paths: Vec<StepPath> = read.into_iter().filter_map(|node| scope.path_of(node)).collect();
         for frame in frames {
             match (&self.plan.node(frame.fan).work, frame.branch) {

@@ -277,12 +277,12 @@ fn instances_see_what_is_outside_their_part() {
     let text = "workflow: test
 inputs:
   prefix: {type: string, default: mug}
-  unread: {type: json, default: [1, 2, 3]}
+  letters: {type: json, default: [a, b]}
 steps:
   - {id: first, uses: noop, with: {data: 7}}
   - {id: few, for-each: '[1, 2]', uses: noop, with: {data: '${{ item }}'}}
   - id: outer
-    for-each: '[\"a\", \"b\"]'
+    for-each: inputs.letters
     steps:
       - {id: own, uses: noop, with: {data: '${{ item }}'}}
       - id: inner
