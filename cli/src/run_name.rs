@@ -19,6 +19,12 @@ pub(crate) async fn find(records: &Records, name: &str) -> Result<(RunId, RunSum
         let run = records.list(&newest(None)).await?.into_iter().next();
         return run.ok_or_else(|| Failure::not_found(format!("there are no runs {} yet", records.place())));
     }
+    // Also what is in no list.
+    if let Ok(id) = name.parse::<RunId>()
+        && let Some(stored) = records.load(id).await?
+    {
+        return Ok((id, stored.summary));
+    }
     if let Some(run) = records.list(&newest(Some(name))).await?.into_iter().next() {
         return Ok(run);
     }

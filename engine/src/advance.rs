@@ -606,7 +606,7 @@ impl Turn<'_> {
             return self.happened(What::RunCancelled { reason });
         }
         if self.run.spec.part.is_some() {
-            self.run.head.outputs = self.told();
+            self.tell();
         } else if self.run.head.failure.is_none() {
             match self.outputs() {
                 Ok(outputs) => self.run.head.outputs = outputs,

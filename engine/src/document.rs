@@ -35,8 +35,7 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
             .as_ref()
             .map(|parent| ParentDocument { run: parent.run.to_string(), step: parent.path.to_string() }),
         steps: top_documents(plan, run),
-        // What a part gave is told to the run that it is of.
-        outputs: if run.spec.part.is_some() { Map::new() } else { run.head.outputs.clone() },
+        outputs: run.head.outputs.clone(),
         cost: CostDocument {
             estimated: run.spec.estimated.usd(),
             spent: run.head.spent.usd(),
@@ -131,7 +130,9 @@ fn node_document(plan: &Plan, run: &Run, node: NodeIndex, path: &StepPath) -> St
             let items = step.and_then(|step| step.fan.as_ref()).map(crate::run::Fan::items);
             document.items = Some(items.unwrap_or_default());
             document.cost = cost_within(run, path);
-            document.output = step.map(|step| step.outputs.clone()).unwrap_or_default();
+            // What a part gave is told to the run that it is of.
+            let is_divided_here = run.spec.part.as_ref().is_some_and(|part| part.path == *path);
+            document.output = step.filter(|_| !is_divided_here).map(|step| step.outputs.clone()).unwrap_or_default();
             let counts = step.and_then(|step| step.fan.as_ref());
             if let Some((counts, parts)) = counts.and_then(|counts| Some((counts, counts.parts.as_ref()?))) {
                 if parts.count(counts.total) <= INSTANCES_SHOWN {

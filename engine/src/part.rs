@@ -184,9 +184,11 @@ pub fn lies_in(run: &Run, path: &StepPath) -> Option<(RunId, StepPath)> {
 
 /// What the parent of a part that has ended hears of it.
 pub(crate) fn part_report(run: &Run, parent: &Parent, cost: StepCost) -> Option<Report> {
+    let told = run.spec.part.as_ref().and_then(|part| run.step(&part.path)).map(|step| &step.outputs);
     match run.head.status {
+        // One that was broken off has nothing to tell but why.
         RunStatus::Completed | RunStatus::Failed => {
-            let outputs = run.head.outputs.clone();
+            let outputs = told.filter(|told| !told.is_empty())?.clone();
             Some(parent.report(Outcome::Succeeded(Succeeded { outputs, ..Succeeded::default() }), cost))
         }
         _ => None,
@@ -452,8 +454,16 @@ impl Turn<'_> {
         true
     }
 
+    /// Keeps what the run of a part tells once it has ended, with the fan-out: a list of results may be long.
+    pub(crate) fn tell(&mut self) {
+        let told = self.told();
+        if let Some(path) = self.run.spec.part.as_ref().map(|part| part.path.clone()) {
+            self.change_step(&path, |step| step.outputs = told);
+        }
+    }
+
     /// What the run of a part tells: everything about its instances.
-    pub(crate) fn told(&self) -> Map {
+    fn told(&self) -> Map {
         let Some(part) = self.run.spec.part.as_deref() else { return Map::new() };
         let place = self.plan.locate(&part.path);
         let (Some(place), Some(step)) = (place, self.run.step(&part.path)) else { return Map::new() };
