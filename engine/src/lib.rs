@@ -25,6 +25,7 @@ pub mod json_schema;
 mod lost;
 mod names;
 pub mod node;
+mod notice;
 mod parking;
 mod pause;
 pub mod plan;
@@ -73,6 +74,7 @@ pub use document::{INSTANCES_SHOWN, event_document, run_document, step_document}
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
 pub use held::{Held, held_op};
+pub use notice::{Notice, NoticeKind};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use pause::settable;
 pub use recorded::{Again, Origin, RECORDED_MAX, Recorded, recorded, why_again};

@@ -93,7 +93,7 @@ fn whatever_is_lost_the_same_child_is_started_again() {
     let mut world = started(ONE);
     let first = world.children[0].run;
     world.queue_lost();
-    world.apply(Event::Unperformed { steps: BTreeSet::from([path("one")]) });
+    world.apply(Event::Unperformed { steps: BTreeSet::from([path("one")]), notices: Vec::new() });
     for _ in 0..50 {
         world.now = world.run.due().unwrap();
         world.apply(Event::Looked { lost: BTreeSet::new(), ready: BTreeSet::new() });
@@ -209,7 +209,7 @@ fn a_child_tells_its_end_once_and_again_when_that_may_be_lost() {
     assert_eq!(succeeded.outputs["total"], json!(3));
     assert_eq!(world.told[0].cost.spent, Money(5), "what earlier attempts cost is counted too");
     world.reload();
-    world.apply(Event::Unperformed { steps: BTreeSet::new() });
+    world.apply(Event::Unperformed { steps: BTreeSet::new(), notices: Vec::new() });
     assert_eq!(world.told.len(), 2);
     assert_eq!(world.told[0], world.told[1]);
 
