@@ -228,3 +228,51 @@ fn a_run_that_has_not_ended_or_is_nobodys_child_tells_nothing() {
     assert_eq!(child_report(&run), None);
     assert_eq!(child_report(&child(ONE).run), None);
 }
+
+/// Goes on until the run has ended; its children end one after the other, in the order in which they were started.
+fn play(world: &mut World, fails: fn(&Parent) -> bool) {
+    let mut told = BTreeSet::new();
+    for _ in 0..1_000 {
+        while !world.queue.is_empty() {
+            world.step();
+        }
+        if world.run.head.status.is_terminal() {
+            return;
+        }
+        match world.children.iter().find(|start| !told.contains(&start.run)).cloned() {
+            Some(start) => {
+                told.insert(start.run);
+                let end = if fails(&start.parent) { failed(&start, ErrorClass::Network) } else { done(&start, 1) };
+                world.apply(end);
+            }
+            None => {
+                world.now = world.run.due().unwrap();
+                world.apply(Event::Looked { lost: BTreeSet::new(), ready: BTreeSet::new() });
+            }
+        }
+    }
+    panic!("it hangs: {:#?}", world.statuses());
+}
+
+#[test]
+fn runs_with_children_recover_from_every_cut() {
+    let cases: [(&str, fn(&Parent) -> bool); 6] = [
+        (ONE, |_| false),
+        (ONE, |_| true),
+        (RETRIED, |parent| parent.attempt == 1),
+        (CAUGHT, |_| true),
+        (EACH, |parent| parent.path.as_str() == "each[2]"),
+        (BESIDE, |_| false),
+    ];
+    for (text, fails) in cases {
+        let mut world = started(text);
+        play(&mut world, fails);
+        for commits in 2..=world.log.len() {
+            let mut cut = world.cut(commits);
+            cut.queue_lost();
+            play(&mut cut, fails);
+            assert_eq!(cut.statuses(), world.statuses(), "{text} cut at {commits}");
+            assert_eq!(cut.run.head.spent, world.run.head.spent, "{text} cut at {commits}");
+        }
+    }
+}
