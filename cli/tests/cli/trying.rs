@@ -132,5 +132,5 @@ fn every_pattern_of_the_book_has_a_page_and_passes_its_tests() {
         assert!(pages.iter().any(|page| page.contains(&include)), "no page shows {name}");
     }
     assert!(count >= 8, "{count}");
-    Folder::new().run(&["test", &patterns.display().to_string()]).expect(0).prints(&[" 0 failed"]);
+    Folder::new().run(&["test", &patterns.display().to_string()]).expect(0).says(&[", 0 failed"]);
 }
