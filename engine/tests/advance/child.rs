@@ -229,8 +229,11 @@ fn a_run_that_has_not_ended_or_is_nobodys_child_tells_nothing() {
     assert_eq!(child_report(&child(ONE).run), None);
 }
 
+/// Whether the child of this step fails.
+type Fails = fn(&Parent) -> bool;
+
 /// Goes on until the run has ended; its children end one after the other, in the order in which they were started.
-fn play(world: &mut World, fails: fn(&Parent) -> bool) {
+fn play(world: &mut World, fails: Fails) {
     let mut told = BTreeSet::new();
     for _ in 0..1_000 {
         while !world.queue.is_empty() {
@@ -256,7 +259,7 @@ fn play(world: &mut World, fails: fn(&Parent) -> bool) {
 
 #[test]
 fn runs_with_children_recover_from_every_cut() {
-    let cases: [(&str, fn(&Parent) -> bool); 6] = [
+    let cases: [(&str, Fails); 6] = [
         (ONE, |_| false),
         (ONE, |_| true),
         (RETRIED, |parent| parent.attempt == 1),
