@@ -67,8 +67,8 @@ deny: ## Licences, banned crates, layers and file names
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check licenses bans sources; \
 	else echo "cargo-deny is not installed: the tests above checked licences, bans and sources of deny.toml"; fi
 
-readme: ## The commands of the README, the tutorial and the how-to pages, in a copy of the repository
-	docs/run-commands README.md docs/src/tutorial.md docs/src/how-to/*.md
+readme: ## The commands of the README, the tutorial, the how-to pages, the patterns and the pages of constructs, in a copy of the repository
+	docs/run-commands README.md docs/src/tutorial.md docs/src/how-to/*.md docs/src/patterns/*.md docs/src/reference/constructs/*.md
 
 examples: build ## Every workflow in workflows/
 	workflows/run-all "$(TARGET)/debug/darkroom"

@@ -44,6 +44,7 @@ pub(crate) struct Embedded {
     slots: usize,
     calls: usize,
     recheck_every: darkroom_proto::Duration,
+    settings: Settings,
 }
 
 /// The engine, running.
@@ -53,6 +54,8 @@ pub(crate) struct Running {
     worker_stop: CancellationToken,
     coordinator: JoinSet<Result<(), Failure>>,
     coordinator_stop: CancellationToken,
+    /// Ends once the coordinator has, and what it left is told.
+    notifier: JoinSet<()>,
     _socket: Option<SocketServer>,
     _commands: JoinSet<()>,
 }
@@ -79,6 +82,7 @@ impl Embedded {
             routes: Routes { has_provider_key: settings.has_provider_key() },
             providers: crate::accounts::providers(settings)?,
             recheck_every: settings.recheck_every()?,
+            settings: settings.clone(),
             slots: settings.worker.slots.map_or(cores, usize::from).max(1),
             calls: settings.worker.calls.map_or(CALLS, usize::from).max(1),
         })
@@ -97,6 +101,17 @@ impl Embedded {
     /// Starts deciding and working. Of what an earlier process left unfinished, only `recover` goes on; `None`: all of it.
     pub(crate) fn start(&self, recover: Option<BTreeSet<RunId>>) -> Running {
         let coordinator = self.coordinator(recover).begun(Workbench::interrupted(&self.state));
+        let mut notifier = JoinSet::new();
+        let coordinator = match crate::notices::open(&self.settings, false) {
+            Ok((notices, telling)) => {
+                notifier.spawn(telling.run());
+                coordinator.telling(notices)
+            }
+            Err(failure) => {
+                tracing::warn!("nobody is told what goes wrong: {}", failure.message());
+                coordinator
+            }
+        };
         let news = coordinator.subscribe();
         let workbench = Arc::new(Workbench::new(self.artifacts.clone(), &self.state, self.routes));
         workbench.clear_leftovers();
@@ -122,6 +137,7 @@ impl Embedded {
             worker_stop,
             coordinator: coordinators,
             coordinator_stop,
+            notifier,
             _socket: socket,
             _commands: commands,
         }
@@ -173,7 +189,9 @@ impl Running {
         self.worker_stop.cancel();
         let worker = outcome(self.worker.join_next().await);
         self.coordinator_stop.cancel();
-        worker.and(outcome(self.coordinator.join_next().await))
+        let ended = worker.and(outcome(self.coordinator.join_next().await));
+        while self.notifier.join_next().await.is_some() {}
+        ended
     }
 }
 

@@ -194,7 +194,7 @@ async fn from_texts(input: &Input, values: &[&str], taker: &Taker<'_>) -> Result
             let value = single()?;
             one_file(input, value.strip_prefix('@').unwrap_or(value), here, taker).await
         }
-        InputType::Json | InputType::Csv | InputType::Scenes => {
+        InputType::Json | InputType::Csv | InputType::JsonLines | InputType::Scenes => {
             let value = single()?;
             let is_path = !matches!(input.ty, InputType::Json);
             let text = match value.strip_prefix('@') {
@@ -239,7 +239,7 @@ async fn with_files(input: &Input, default: &Value, folder: &Path, taker: &Taker
             }
             Ok(Value::Array(files))
         }
-        (InputType::Csv | InputType::Scenes, Value::String(path)) => {
+        (InputType::Csv | InputType::JsonLines | InputType::Scenes, Value::String(path)) => {
             let text = read_text(input, &folder.join(path.strip_prefix('@').unwrap_or(path)))?;
             input::coerce(input, Given::Text(&text)).map_err(|error| refused(&error))
         }

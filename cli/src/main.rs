@@ -25,6 +25,7 @@ mod masked;
 mod metric;
 mod models_file;
 mod named;
+mod notices;
 mod offer;
 mod order;
 mod output;

@@ -147,11 +147,44 @@ pub(crate) fn not_answered(id: RunId) -> Failure {
 
 /// Who gives a command: as said, or the user of this machine.
 pub(crate) fn who(by: Option<String>) -> String {
-    let user = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    by.or_else(user).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    let given = |name: &&str| std::env::var(name).ok().filter(|name| !name.is_empty());
+    let user = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(given);
+    let by = by.filter(|name| !name.is_empty());
+    by.or_else(user).or_else(owner).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The user that this process belongs to, where no variable says it, as in a container or a unit of systemd.
+fn owner() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = std::fs::metadata("/proc/self").ok()?.uid();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Some(name_of(uid, &users).unwrap_or_else(|| format!("uid {uid}")))
+}
+
+/// What a list of users, a line `name:password:uid:…` for each, calls the one with this number.
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let name = parts.next().filter(|name| !name.is_empty())?;
+        (parts.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 /// A key that no other command has.
 pub(crate) fn new_key() -> String {
     uuid::Uuid::new_v4().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_a_command_without_a_variable_is_looked_up_by_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\n::7:\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!(name_of(0, users).as_deref(), Some("root"));
+        assert_eq!(name_of(1000, users).as_deref(), Some("ada"));
+        assert_eq!(name_of(7, users), None, "a name of nothing is none");
+        assert_eq!(name_of(1001, users), None);
+    }
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::log::LogFormat;
 use crate::masked;
 use config::{Config, Environment, File, FileFormat};
+use darkroom_coordinator::{NoticeOptions, Ways};
 use darkroom_engine::RECHECK_EVERY;
 use darkroom_proto::{Duration, Money};
 use darkroom_worker::CACHE_KEPT;
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     retry: Retry,
     /// What the step cache keeps.
     cache: Cache,
+    /// Who is told what went wrong.
+    notices: Notices,
     /// The URL of the simulator that stands in for every provider.
     pub(crate) simulator: Option<String>,
     /// What tests of the fleet do to a role; not for use.
@@ -240,6 +243,53 @@ struct Cache {
     keep: Option<String>,
 }
 
+/// Who is told what went wrong, and how.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct Notices {
+    /// Users of runs.
+    user: Audience,
+    /// Admins of the installation.
+    admin: Audience,
+    /// How long the same trouble of other runs is not told to an admin again, such as `10m`, which is the default.
+    quiet: Option<String>,
+}
+
+/// How somebody is told.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct Audience {
+    /// Whether by a line of the log. Default: by roles yes, by other commands no.
+    log: Option<bool>,
+    /// Whether by a line on the console of the process.
+    console: bool,
+    /// A URL that is posted to.
+    #[serde(serialize_with = "masked::serialize")]
+    webhook: Option<SecretString>,
+}
+
+impl Audience {
+    fn url(&self) -> Option<SecretString> {
+        self.webhook.clone().filter(|url| !url.expose_secret().trim().is_empty())
+    }
+
+    fn ways(&self, is_role: bool) -> Ways {
+        Ways { log: self.log.unwrap_or(is_role), console: self.console, webhook: self.url().is_some() }
+    }
+}
+
+/// Where notices are posted. The addresses may carry keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhooks {
+    /// For users.
+    pub(crate) user: Option<SecretString>,
+    /// For admins.
+    pub(crate) admin: Option<SecretString>,
+}
+
+/// How long the same trouble is not told again.
+const NOTICES_QUIET: Duration = Duration::from_secs(600);
+
 /// Entries end by the clock of the store; a shorter time would hold nothing.
 const CACHE_KEEP_MIN: Duration = Duration::from_secs(1);
 
@@ -386,6 +436,23 @@ impl Settings {
             Ok(keep) => Err(wrong(format!("{keep} is too short"))),
             Err(error) => Err(wrong(error.to_string())),
         }
+    }
+
+    /// Who is told how of what went wrong; `is_role`: by a process that nobody looks at.
+    pub(crate) fn notices(&self, is_role: bool) -> Result<NoticeOptions, Failure> {
+        let quiet = match self.notices.quiet.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+            None => NOTICES_QUIET,
+            Some(text) => text.parse::<Duration>().map_err(|error| {
+                Failure::usage(format!("notices.quiet: {error} (in {})", Settings::origin("notices.quiet")))
+                    .advice("write a time, such as `10m`; `0s` tells every trouble")
+            })?,
+        };
+        Ok(NoticeOptions { user: self.notices.user.ways(is_role), admin: self.notices.admin.ways(is_role), quiet })
+    }
+
+    /// Where notices are posted.
+    pub(crate) fn notice_webhooks(&self) -> Webhooks {
+        Webhooks { user: self.notices.user.url(), admin: self.notices.admin.url() }
     }
 
     /// Where the fleet is; `None`: everything is done here, in one process.

@@ -76,7 +76,8 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             None => true,
         };
         let deliveries: Vec<Q::Shard> = deliveries.into_iter().filter(ours).collect();
-        if effects.publications.is_empty() && effects.children.is_empty() && crashes.is_none() {
+        let is_nothing = effects.publications.is_empty() && effects.children.is_empty() && effects.performed.is_empty();
+        if is_nothing && crashes.is_none() {
             for delivery in deliveries {
                 if let Err(error) = delivery.ack().await {
                     tracing::debug!(%error, "an ack was lost; the message comes again and changes nothing");
@@ -381,6 +382,12 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
                     message,
                 }),
                 Effect::StartChild(start) => effects.children.push(*start),
+                // Handed over is performed: from here on it is given up rather than repeated.
+                Effect::Notify(notice) => {
+                    if let Some(notices) = &self.notices {
+                        notices.tell(*notice);
+                    }
+                }
                 Effect::TellParent(report) => effects.publications.push(Publication::Shard {
                     shard: self.shard_of(report.run),
                     message: ShardMessage::Reports(vec![*report]),

@@ -85,7 +85,7 @@ impl Failpoint {
         let starts = change.events.iter().any(|event| event.what == What::RunStarted);
         let mut dispatched = change.effects.iter().filter_map(|effect| match effect {
             Effect::Dispatch { batch, delay, .. } => Some((*batch, delay.is_some())),
-            Effect::StartChild(_) | Effect::TellParent(_) => None,
+            Effect::StartChild(_) | Effect::TellParent(_) | Effect::Notify(_) => None,
         });
         let starts_child = || change.effects.iter().any(|effect| matches!(effect, Effect::StartChild(_)));
         let tells_parent = || change.effects.iter().any(|effect| matches!(effect, Effect::TellParent(_)));

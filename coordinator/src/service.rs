@@ -8,6 +8,7 @@
 use crate::act::{Act, Done};
 use crate::desk::Desk;
 use crate::failpoint::{Failpoint, Moment};
+use crate::notices::Notices;
 use crate::outbox::Outbox;
 use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
@@ -101,6 +102,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     pub(crate) keys: BTreeMap<&'static str, Vec<String>>,
     /// In which life the store is, as far as it said so.
     pub(crate) store_epoch: Option<Arc<str>>,
+    /// Where notices are left; without it nobody is told.
+    pub(crate) notices: Option<Notices>,
     /// Where it ends itself, in tests.
     pub(crate) failpoint: Option<Failpoint>,
 }
@@ -178,6 +181,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             relief: None,
             keys: BTreeMap::new(),
             store_epoch: None,
+            notices: None,
             failpoint: None,
         }
     }
@@ -204,6 +208,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     /// Sets how often steps are checked whose fast retries are spent.
     pub fn rechecking(self, every: darkroom_proto::Duration) -> Coordinator<S, Q> {
         Coordinator { recheck_every: every, ..self }
+    }
+
+    /// Leaves notices of what went wrong there.
+    pub fn telling(self, notices: Notices) -> Coordinator<S, Q> {
+        Coordinator { notices: Some(notices), ..self }
     }
 
     /// Ends the process at this point, as a crash would: a setting of tests.

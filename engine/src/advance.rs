@@ -1,8 +1,9 @@
 //! What happens next: one event in, a changed run and effects out.
 
-use crate::change::{Change, Event, Happened, What};
+use crate::change::{Change, Effect, Event, Happened, What};
 use crate::expr::holds;
 use crate::lost::is_under_way;
+use crate::notice::notices;
 use crate::part::failed_in_part;
 use crate::plan::{Body, Node, NodeIndex, Plan, Work};
 use crate::retry::jittered;
@@ -40,7 +41,8 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
         Event::Report(report) => turn.report(report),
         Event::Continue => {}
         Event::QueueLost { begun } => turn.publish_again(&begun),
-        Event::Unperformed { steps } => {
+        Event::Unperformed { steps, notices } => {
+            turn.change.effects.extend(notices.into_iter().map(|notice| Effect::Notify(Box::new(notice))));
             turn.perform_again(&steps);
             if was_over {
                 turn.tell_parent(false);
@@ -62,6 +64,8 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
     }
     turn.derive_status();
     turn.tell_parent(was_over);
+    let notices = notices(Some(turn.plan), turn.run, &turn.change.events);
+    turn.change.effects.extend(notices);
     turn.change
 }
 
@@ -102,7 +106,8 @@ pub fn break_off(run: &mut Run, error: StepError, now: Timestamp) -> Change {
     run.head.status = RunStatus::Failed;
     run.head.failure = Some(Failure { path: path.clone(), number: 0, error: error.clone() });
     let events = vec![Happened { at: now, what: What::RunFailed { step: path, error } }];
-    Change { steps: cancelled, events, voided, ..Change::default() }
+    let effects = notices(None, run, &events);
+    Change { steps: cancelled, events, effects, voided, ..Change::default() }
 }
 
 /// One call of `advance`.

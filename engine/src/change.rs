@@ -2,6 +2,7 @@
 
 use crate::approval::Decision;
 use crate::child::ChildStart;
+use crate::notice::Notice;
 use crate::plan::BranchKind;
 use darkroom_proto::{
     Duration, ItemsDocument, Map, Money, Report, Sha256, StepCost, StepError, StepMessage, StepPath, Timestamp,
@@ -25,10 +26,13 @@ pub enum Event {
         /// The steps that a worker had begun and not ended: they may be what ended the process.
         begun: BTreeSet<StepPath>,
     },
-    /// The last owner committed that the messages of these steps be published, and may not have come to it.
+    /// The last owner committed that the messages of these steps be published and these notices given, and may not have come
+    /// to it.
     Unperformed {
         /// The steps.
         steps: BTreeSet<StepPath>,
+        /// What somebody was to be told.
+        notices: Vec<Notice>,
     },
     /// Its time to be looked at had come, and somebody looked.
     Looked {
@@ -146,6 +150,8 @@ pub enum Effect {
     StartChild(Box<ChildStart>),
     /// Tell the parent how this run ended.
     TellParent(Box<Report>),
+    /// Tell somebody what went wrong. It may be told twice, and nothing waits for it.
+    Notify(Box<Notice>),
 }
 
 /// A fact of the audit trail.

@@ -30,7 +30,7 @@ codes! {
     "A workflow file is UTF-8 text, YAML or JSON. Editors on Windows sometimes save UTF-16: choose UTF-8 when saving."
 
     TOO_LARGE "DR002" "the file is too large"
-    "A workflow file has at most 1 MiB, is nested at most 64 deep and holds at most 10,000 values, counted after YAML aliases are written out. Large data belongs into an input of type `json`, `csv` or `file`, which has no such limit."
+    "A workflow file has at most 1 MiB, is nested at most 64 deep and holds at most 10,000 values, counted after YAML aliases are written out. Large data belongs into an input of type `json`, `csv`, `jsonl` or `file`, which has no such limit."
 
     SYNTAX "DR003" "the file is no YAML"
     "The text breaks the rules of YAML 1.2. The usual causes: a tab in the indentation, text with `: ` in it that is not quoted, a value that begins with `@`, `*`, `&`, `%` or a backtick and is not quoted, or a bracket or quote that is not closed."

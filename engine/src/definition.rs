@@ -81,6 +81,7 @@ pub(crate) struct StepDef<'a> {
     pub for_each: Option<&'a Node>,
     pub matrix: Option<Vec<(&'a Name, &'a Node)>>,
     pub body: Option<Vec<Element<'a>>>,
+    pub batch: Option<u32>,
     pub max_parallel: Option<u32>,
     pub continue_on_error: bool,
     pub tolerate: Option<Tolerate>,

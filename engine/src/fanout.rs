@@ -44,6 +44,10 @@ impl Expansion {
             None => vec![Value::Null],
             Some(template) => list("`for-each`", template.resolve(scope).map_err(|error| failed("for-each", error))?)?,
         };
+        let items = match fan.batch {
+            None => items,
+            Some(size) => in_batches(items, size),
+        };
         let mut axes = Vec::with_capacity(fan.matrix.len());
         for (key, template) in &fan.matrix {
             let what = format!("matrix.{key}");
@@ -132,6 +136,16 @@ impl Expansion {
         }
         label.replace(['\n', '\r', '\t'], " ")
     }
+}
+
+/// The items in lists of `size`, the last of what is left.
+fn in_batches(items: Vec<Value>, size: u32) -> Vec<Value> {
+    let mut items = items.into_iter().peekable();
+    let mut batches = Vec::new();
+    while items.peek().is_some() {
+        batches.push(items.by_ref().take(size.max(1) as usize).collect());
+    }
+    batches
 }
 
 fn named(value: &Value) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The values that a run is given: checked against the workflow's inputs.
 
 mod csv;
+mod json_lines;
 mod scenes;
 
 use crate::plan::{Input, InputType};
@@ -135,13 +136,14 @@ pub enum Given<'a> {
 /// The value of an input from what was given for it.
 ///
 /// Pictures, videos, sounds and files stay the paths or links they are: the host stores them and puts artifacts in their
-/// place. Lists of them are lists of paths. Content of `csv`, `scenes` and `json` files is read by the host, which gives
-/// the text here.
+/// place. Lists of them are lists of paths. Content of `csv`, `jsonl`, `scenes` and `json` files is read by the host, which
+/// gives the text here.
 pub fn coerce(input: &Input, given: Given<'_>) -> Result<Value, InputError> {
     let value = match given {
         Given::Json(value) => match (&input.ty, value) {
             (InputType::Scenes, Value::String(text)) => scenes::parse(&input.name, text)?,
             (InputType::Csv, Value::String(text)) => csv::parse(&input.name, text)?,
+            (InputType::JsonLines, Value::String(text)) => json_lines::parse(&input.name, text)?,
             (InputType::Images | InputType::Files, Value::String(path)) => Value::Array(vec![path.clone().into()]),
             _ => value.clone(),
         },
@@ -172,9 +174,13 @@ fn read(input: &Input, text: &str) -> Result<Value, InputError> {
         InputType::Json => serde_json::from_str(text).map_err(|error| InputError::Unreadable {
             name: input.name.clone(),
             format: "JSON",
-            detail: error.to_string(),
+            detail: match json_lines::is_likely(text) {
+                true => "it has a JSON value on each line, which is the type `jsonl`".into(),
+                false => error.to_string(),
+            },
         })?,
         InputType::Csv => csv::parse(&input.name, text)?,
+        InputType::JsonLines => json_lines::parse(&input.name, text)?,
         InputType::Scenes => scenes::parse(&input.name, text)?,
         InputType::Images | InputType::Files => Value::Array(vec![text.into()]),
         InputType::String
@@ -260,11 +266,11 @@ pub fn check(input: &Input, given: &Value) -> Result<(), InputError> {
             }
             range(input, items.len() as f64, "has", "items")
         }
-        InputType::Csv | InputType::Scenes => {
+        InputType::Csv | InputType::JsonLines | InputType::Scenes => {
             let items = match given {
                 // The default of such an input is a path.
                 Value::String(_) => return Ok(()),
-                Value::Array(items) if items.iter().all(Value::is_object) => items,
+                Value::Array(items) if input.ty == InputType::JsonLines || items.iter().all(Value::is_object) => items,
                 _ => return Err(wrong()),
             };
             range(input, items.len() as f64, "has", "items")
@@ -342,6 +348,7 @@ pub fn describe(ty: &InputType) -> &'static str {
         InputType::Files => "a list of files",
         InputType::Json => "JSON",
         InputType::Csv => "a table",
+        InputType::JsonLines => "a list, or JSON lines",
         InputType::Scenes => "a script of scenes",
     }
 }

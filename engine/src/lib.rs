@@ -25,6 +25,7 @@ pub mod json_schema;
 mod lost;
 mod names;
 pub mod node;
+mod notice;
 mod parking;
 mod part;
 mod pause;
@@ -74,6 +75,7 @@ pub use document::{INSTANCES_SHOWN, event_document, pages_of, run_document, step
 pub use eval::Program;
 pub use fanout::{Expansion, INSTANCES_MAX};
 pub use held::{Held, held_op};
+pub use notice::{Notice, NoticeKind};
 pub use parking::{CYCLES_MAX, Parked, Parking, RECHECK_EVERY, parked};
 pub use part::{PART_MAX, Part, Parts, lies_in};
 pub use pause::settable;

@@ -286,6 +286,8 @@ pub struct FanOut {
     pub rule: Rule,
     /// The list; without one there is a single item, `none`.
     pub for_each: Option<Template>,
+    /// How many items of the list one instance gets (`batch`): its item is then a list of so many, the last of the rest.
+    pub batch: Option<u32>,
     /// The axes, the first the slowest.
     pub matrix: Vec<(String, Template)>,
     /// How many instances run at once at most.
@@ -455,6 +457,8 @@ pub enum InputType {
     Json,
     /// A table: a list of objects.
     Csv,
+    /// A JSON value on each line: a list of them.
+    JsonLines,
     /// A script of scenes: a list of `{number, prompt, narration, …}`.
     Scenes,
 }
@@ -476,6 +480,7 @@ impl InputType {
             InputType::Files => "file[]",
             InputType::Json => "json",
             InputType::Csv => "csv",
+            InputType::JsonLines => "jsonl",
             InputType::Scenes => "scenes",
         }
     }

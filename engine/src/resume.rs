@@ -73,6 +73,7 @@ impl Turn<'_> {
         head.compensated = false;
         head.in_flight = 0;
         head.tolerated = 0;
+        head.told.clear();
         head.outputs.clear();
         head.reuse &= from.is_none();
         self.happened(What::RunResumed { from: from.clone() });

@@ -4,6 +4,7 @@ use crate::change::Event;
 use crate::child::{Parent, Pinned};
 use crate::fanout::Expansion;
 use crate::held::Held;
+use crate::notice::NoticeKind;
 use crate::parking::{Parking, RECHECK_EVERY};
 use crate::part::{PART_MAX, Part, Parts};
 use crate::plan::{Body, BranchKind, NodeIndex, Plan, Work};
@@ -12,8 +13,8 @@ use crate::signal::Signal;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use darkroom_proto::{
-    CachedFrom, Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError,
-    StepPath, StepStatus, Tenant, Timestamp, instance_numbers,
+    CachedFrom, Duration, ErrorClass, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost,
+    StepError, StepPath, StepStatus, Tenant, Timestamp, instance_numbers,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -188,6 +189,9 @@ pub struct Head {
     /// Calls that may have been paid twice.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub possible_duplicates: u32,
+    /// The troubles that somebody was told of since it was started or resumed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub told: BTreeSet<(NoticeKind, ErrorClass)>,
     /// The workflow's outputs, once it completed.
     pub outputs: Map,
 }
@@ -536,6 +540,7 @@ impl Run {
             stale_reports: 0,
             spent: Money::ZERO,
             possible_duplicates: 0,
+            told: BTreeSet::new(),
             outputs: Map::new(),
         };
         let expansions = spec.part.as_deref().map(Part::expansions).unwrap_or_default();
@@ -654,8 +659,11 @@ impl Run {
 
     /// Whether the event would find something to do; a run that has ended hears nothing but `resume`.
     pub fn listens_to(&self, event: &Event) -> bool {
-        // Its parent may not have heard of its end.
-        let tells = || self.spec.parent.is_some() && matches!(event, Event::Unperformed { .. });
+        // Its parent, or somebody else, may not have heard of its end.
+        let tells = || match event {
+            Event::Unperformed { notices, .. } => self.spec.parent.is_some() || !notices.is_empty(),
+            _ => false,
+        };
         !self.head.status.is_terminal() || matches!(event, Event::Resume { .. }) || tells()
     }
 

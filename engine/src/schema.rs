@@ -253,6 +253,7 @@ fn step() -> Value {
             "on-timeout": reference("branch", "Steps for when it took too long."),
             "on-reject": reference("branch", "Steps for when it was rejected."),
             "on-cancel": reference("branch", "Steps that undo what it did, for when the run is cancelled."),
+            "batch": {"type": "integer", "minimum": 1, "description": "How many items one instance gets: `item` is a list of them."},
             "max-parallel": {"type": "integer", "minimum": 1, "description": "How many instances run at once at most."},
             "continue-on-error": {"type": "boolean", "description": "Its failure does not stop what follows; of a fan-out, all instances may fail."},
             "tolerate": {"type": ["integer", "string"], "description": "How many instances may fail: `5` or `10%`."},

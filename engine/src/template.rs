@@ -12,7 +12,7 @@ title: NAME
 description: Makes a picture, cuts it to size and saves it
 
 # What a run is given: `darkroom run NAME.yaml -i subject="tea pot"`.
-# Types: string, integer, number, boolean, enum, image, image[], video, audio, file, file[], json, csv, scenes.
+# Types: string, integer, number, boolean, enum, image, image[], video, audio, file, file[], json, csv, jsonl, scenes.
 inputs:
   subject:
     type: string

@@ -69,7 +69,7 @@ fn taken_in(input: &Input, value: &Value, stage: &Stage, folder: &Path) -> Resul
             items.iter().map(item).collect::<Result<Vec<_>, _>>().map(Value::Array)
         }
         (InputType::Images | InputType::Files, Value::String(text)) => Ok(Value::Array(vec![artifact(text)?])),
-        (InputType::Csv | InputType::Scenes, Value::String(text)) => {
+        (InputType::Csv | InputType::JsonLines | InputType::Scenes, Value::String(text)) => {
             let path = folder.join(text.strip_prefix('@').unwrap_or(text));
             std::fs::read_to_string(&path)
                 .map(Value::String)

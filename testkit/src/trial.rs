@@ -284,8 +284,8 @@ impl Trial {
                 self.send(at, Coming::Message(message.clone()));
             }
             Effect::StartChild(start) => self.start_child(start),
-            // Only a child has one.
-            Effect::TellParent(_) => {}
+            // Only a child has one. Notices go to nobody here: what happened is in the events.
+            Effect::TellParent(_) | Effect::Notify(_) => {}
         }
     }
 

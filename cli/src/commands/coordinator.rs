@@ -3,9 +3,9 @@
 use crate::failure::Failure;
 use crate::fleet::{Fleet, POOLS, SHARDS, Slots};
 use crate::role::{RoleArgs, Stage};
-use crate::{api, folder, submissions};
+use crate::{api, folder, notices, submissions};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
-use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans};
+use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Notices, Plans};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -36,27 +36,35 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     // A wrong address is told at once, not when the servers are there.
     settings.api_listen()?;
     let recheck_every = stage.settings.recheck_every()?;
+    // So are settings that can't be used.
+    notices::open(&settings, true)?;
     let play = stage.play(pools, Slots::default(), move |fleet, stop| {
         let (name, failpoint) = (name.clone(), failpoint.clone());
         let stop = stop.child_token();
+        let (notices, notifier) = notices::open(&settings, true)?;
         let api = api::open(settings.clone(), artifacts.clone(), &fleet);
         let taking = submissions::take(api.clone(), fleet.queue.clone(), stop.clone());
         let serving = api::serve(api, settings.clone(), fleet.clone(), stop.clone());
         Ok(async move {
-            let (mut asked, mut handed_in) = (JoinSet::new(), JoinSet::new());
+            let (mut asked, mut handed_in, mut telling) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+            telling.spawn(notifier.run());
             asked.spawn(serving);
             handed_in.spawn(taking);
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop.clone())).await,
+                None => {
+                    let queues = queues.collect();
+                    Box::pin(decide(&fleet, queues, &name, recheck_every, notices, failpoint, stop.clone())).await
+                }
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, stop.clone())).await
+                    Box::pin(decide(&fleet, queues, &name, recheck_every, notices, failpoint, stop.clone())).await
                 }
             };
             // What was begun to be taken in is stored and answered, so that nobody has to do it again.
             stop.cancel();
             while handed_in.join_next().await.is_some() {}
+            while telling.join_next().await.is_some() {}
             ended.map_err(Failure::from)
         })
     });
@@ -72,6 +80,7 @@ async fn decide<Q: Queue>(
     queues: Vec<Q>,
     name: &str,
     recheck_every: darkroom_proto::Duration,
+    notices: Notices,
     failpoint: Option<Failpoint>,
     stop: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -82,7 +91,7 @@ async fn decide<Q: Queue>(
     for (number, queue) in queues.into_iter().enumerate() {
         let owner = format!("{name}.{}", number + 1);
         let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
-        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every);
+        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every).telling(notices.clone());
         if let Some(failpoint) = failpoint.clone() {
             coordinator = coordinator.failing_at(failpoint);
         }

@@ -77,6 +77,21 @@ fn json_csv_and_scenes_are_read() {
 }
 
 #[test]
+fn json_lines_are_read_in_batches() {
+    let folder = Folder::new();
+    folder.write(
+        "rows.yaml",
+        "workflow: rows\ninputs:\n  rows: {type: jsonl, default: rows.jsonl}\nsteps:\n  - id: x\n    for-each: inputs.rows\n    batch: 2\n    uses: value\n    with: {value: \"${{ item | map(attribute='a') | list }}\"}\n",
+    );
+    folder.write("rows.jsonl", "{\"a\": 1}\n{\"a\": 2}\n\n{\"a\": 3}\n");
+    folder.write("bad.ndjson", "{\"a\": 1}\n{\"a\": \n");
+    folder.run(&["run", "rows.yaml"]).expect(0);
+    let json = folder.run(&["show", "@latest", "--step", "x[2]", "-o", "json"]).expect(0).json();
+    assert_eq!(json["output"]["value"], serde_json::json!([3]), "{json}");
+    folder.run(&["run", "rows.yaml", "-i", "rows=bad.ndjson"]).expect(2).says(&["`rows`", "JSON lines", "line 2"]);
+}
+
+#[test]
 fn what_only_and_filename_can_not_mean_is_refused_before_anything_is_made() {
     let folder = Folder::new();
     let (web, product) = (workflow("web-ready"), workflow("product-photo"));

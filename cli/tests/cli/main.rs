@@ -21,6 +21,7 @@ mod kill;
 mod links;
 mod looking;
 mod main_job;
+mod notices;
 mod picture;
 mod providers;
 mod resuming;

@@ -113,3 +113,24 @@ fn a_file_of_tests_is_read_as_strictly_as_a_workflow() {
     folder.run(&["test", "none.test.yaml"]).expect(2).says(&["none.test.yaml can't be read"]);
     folder.run(&["test", ".", "--filter", "nothing"]).expect(2);
 }
+
+#[test]
+fn every_pattern_of_the_book_has_a_page_and_passes_its_tests() {
+    let patterns = repository("workflows/patterns");
+    let pages: Vec<String> = std::fs::read_dir(repository("docs/src/patterns"))
+        .unwrap()
+        .map(|page| std::fs::read_to_string(page.unwrap().path()).unwrap())
+        .collect();
+    let mut count = 0;
+    for entry in std::fs::read_dir(&patterns).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(".yaml").filter(|stem| !stem.ends_with(".test")) else { continue };
+        count += 1;
+        assert!(patterns.join(format!("{stem}.test.yaml")).exists(), "{name} has no tests");
+        let include = format!("{{{{#include ../../../workflows/patterns/{name}}}}}");
+        assert!(pages.iter().any(|page| page.contains(&include)), "no page shows {name}");
+    }
+    assert!(count >= 8, "{count}");
+    Folder::new().run(&["test", &patterns.display().to_string()]).expect(0).says(&[", 0 failed"]);
+}

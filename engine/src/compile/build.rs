@@ -52,6 +52,7 @@ impl Compiler<'_, '_> {
                         (None, None) => Rule::Each { enough: step.enough },
                     },
                     for_each: step.for_each,
+                    batch: step.def.batch,
                     matrix: step.matrix,
                     max_parallel: if step.def.repeat.is_some() { Some(1) } else { step.def.max_parallel },
                     tolerate: match step.def.tolerate {

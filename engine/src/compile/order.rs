@@ -203,7 +203,7 @@ impl<'a> Compiler<'a, '_> {
             let ty = ty.unwrap_or(Type::Any);
             self.check_list(node, &ty);
             self.steps[at].for_each = template;
-            self.steps[at].item = ty.item();
+            self.steps[at].item = if def.batch.is_some() { Type::list(ty.item()) } else { ty.item() };
         }
         for (key, node) in def.matrix.iter().flatten() {
             let found = self.template(node, &view);

@@ -514,6 +514,7 @@ pub(super) fn input_type(ty: &InputType) -> Type {
         InputType::Files => Type::list(Type::Artifact(None)),
         InputType::Json => Type::Any,
         InputType::Csv => Type::list(Type::Object { fields: Vec::new(), open: true }),
+        InputType::JsonLines => Type::list(Type::Any),
         InputType::Scenes => {
             let field = |name: &str, ty| (name.to_owned(), ty);
             let fields =

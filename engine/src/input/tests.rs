@@ -37,6 +37,7 @@ fn text_from_the_command_line_is_read_as_the_type_says() {
         (InputType::Json, "[1, {\"a\": null}]", Some(json!([1, {"a": null}]))),
         (InputType::Json, "[1", None),
         (InputType::Csv, "a,b\n1,2\n", Some(json!([{"a": "1", "b": "2"}]))),
+        (InputType::JsonLines, "{\"a\": 1}\n2\n", Some(json!([{"a": 1}, 2]))),
     ];
     for (ty, text, want) in cases {
         let name = format!("{ty:?} {text}");
@@ -109,5 +110,37 @@ fn tables_are_read_with_quotes_and_other_separators() {
     assert_eq!(parse("a,b\n"), Ok(json!([])));
     for text in ["", "a,b\n1", "a,a\n1,2", "a,\n1,2", "a\n\"x"] {
         assert!(parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn json_lines_are_read_and_what_is_wrong_has_its_line() {
+    let parse = |text: &str| coerce(&input(InputType::JsonLines), Given::Text(text));
+    assert_eq!(parse("\u{feff}{\"a\": \"x\"}\r\n\r\n  [1]  \nnull"), Ok(json!([{"a": "x"}, [1], null])));
+    assert_eq!(parse(""), Ok(json!([])));
+    let long = format!("1\n\"{}\"\n", "x".repeat(1 << 20));
+    let cases = [
+        ("1\n\n{\"a\": }\n", "line 3: expected value, at column 7"),
+        ("{\"a\": 1}\n{\n  \"a\": 2\n}", "line 2: EOF while parsing an object; every value has one line of its own"),
+        ("1 2", "line 1: trailing characters, at column 3"),
+        (long.as_str(), "line 2: 1048578 bytes, over the limit of 1048576"),
+        (&"1\n".repeat(1_000_001), "line 1000001: more than 1000000 values"),
+    ];
+    for (text, want) in cases {
+        match parse(text) {
+            Err(InputError::Unreadable { format: "JSON lines", detail, .. }) => assert_eq!(detail, want),
+            other => panic!("{want}: {other:?}"),
+        }
+    }
+    let limited = Input { max: Some(1.0), ..input(InputType::JsonLines) };
+    assert!(coerce(&limited, Given::Text("1\n2")).is_err(), "`max` limits how many there are");
+    assert_eq!(coerce(&input(InputType::JsonLines), Given::Json(&json!([1, "a"]))), Ok(json!([1, "a"])));
+}
+
+#[test]
+fn json_lines_for_an_input_of_one_value_are_recognised() {
+    match coerce(&input(InputType::Json), Given::Text("{\"a\": 1}\n{\"a\": 2}\n")) {
+        Err(InputError::Unreadable { detail, .. }) => assert!(detail.contains("`jsonl`"), "{detail}"),
+        other => panic!("{other:?}"),
     }
 }

@@ -13,7 +13,7 @@ pub(crate) const INPUT_UI_KEYS: &[&str] = &["widget", "placeholder", "group"];
 /// The words after `type:`.
 pub(crate) const TYPES: &[&str] = &[
     "string", "integer", "number", "boolean", "enum", "image", "image[]", "video", "audio", "file", "file[]", "json",
-    "csv", "scenes",
+    "csv", "jsonl", "scenes",
 ];
 const TYPE_SYNONYMS: &[(&str, &str)] = &[
     ("text", "string"),
@@ -34,6 +34,9 @@ const TYPE_SYNONYMS: &[(&str, &str)] = &[
     ("film", "video"),
     ("script", "scenes"),
     ("table", "csv"),
+    ("ndjson", "jsonl"),
+    ("json-lines", "jsonl"),
+    ("jsonlines", "jsonl"),
 ];
 const SYNONYMS: &[(&str, &str)] = &[
     ("options", "enum"),
@@ -182,6 +185,7 @@ impl Reader<'_> {
             "file[]" => InputType::Files,
             "json" => InputType::Json,
             "csv" => InputType::Csv,
+            "jsonl" => InputType::JsonLines,
             "scenes" => InputType::Scenes,
             other => {
                 let help = match TYPE_SYNONYMS.iter().find(|(synonym, _)| *synonym == other) {

@@ -21,6 +21,7 @@ pub(crate) const STEP_KEYS: &[&str] = &[
     "for-each",
     "matrix",
     "steps",
+    "batch",
     "max-parallel",
     "continue-on-error",
     "tolerate",
@@ -64,6 +65,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("loop", "for-each"),
     ("with-items", "for-each"),
     ("strategy", "matrix"),
+    ("batch-size", "batch"),
+    ("chunk", "batch"),
     ("concurrency", "max-parallel"),
     ("retries", "retry"),
     ("output", "save"),
@@ -149,6 +152,7 @@ impl Reader<'_> {
             for_each: None,
             matrix: None,
             body: None,
+            batch: None,
             max_parallel: None,
             continue_on_error: false,
             tolerate: None,
@@ -200,6 +204,7 @@ impl Reader<'_> {
                     body_key = Some(key);
                     step.body = Some(self.steps(key, value));
                 }
+                "batch" => step.batch = self.count(key, value, 1),
                 "max-parallel" => step.max_parallel = self.count(key, value, 1),
                 "continue-on-error" => step.continue_on_error = self.boolean(key, value).unwrap_or(false),
                 "tolerate" => step.tolerate = self.tolerate(key, value),
@@ -296,6 +301,10 @@ impl Reader<'_> {
                     self.error(code::CONFLICT, key.span, format!("`{name}` needs `for-each` or `matrix`"), "", help);
                 }
             }
+        }
+        if let (Some(key), None) = (key("batch"), &step.for_each) {
+            let help = "add `for-each:` with the list that is cut into batches, or remove it";
+            self.error(code::CONFLICT, key.span, "`batch` needs `for-each`", "", help);
         }
         let is_child = step.uses.as_ref().is_some_and(|uses| uses.text.starts_with(op::CHILD_PREFIX));
         for name in ["save-dir", "detach", "on-parent-close"] {

@@ -93,7 +93,7 @@ fn whatever_is_lost_the_same_child_is_started_again() {
     let mut world = started(ONE);
     let first = world.children[0].run;
     world.queue_lost();
-    world.apply(Event::Unperformed { steps: BTreeSet::from([path("one")]) });
+    world.apply(Event::Unperformed { steps: BTreeSet::from([path("one")]), notices: Vec::new() });
     for _ in 0..50 {
         world.now = world.run.due().unwrap();
         world.apply(Event::Looked { lost: BTreeSet::new(), ready: BTreeSet::new() });
@@ -209,7 +209,7 @@ fn a_child_tells_its_end_once_and_again_when_that_may_be_lost() {
     assert_eq!(succeeded.outputs["total"], json!(3));
     assert_eq!(world.told[0].cost.spent, Money(5), "what earlier attempts cost is counted too");
     world.reload();
-    world.apply(Event::Unperformed { steps: BTreeSet::new() });
+    world.apply(Event::Unperformed { steps: BTreeSet::new(), notices: Vec::new() });
     assert_eq!(world.told.len(), 2);
     assert_eq!(world.told[0], world.told[1]);
 
@@ -227,4 +227,55 @@ fn a_run_that_has_not_ended_or_is_nobodys_child_tells_nothing() {
     let run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec));
     assert_eq!(child_report(&run), None);
     assert_eq!(child_report(&child(ONE).run), None);
+}
+
+/// Whether the child of this step fails.
+type Fails = fn(&Parent) -> bool;
+
+/// Goes on until the run has ended; its children end one after the other, in the order in which they were started.
+fn play(world: &mut World, fails: Fails) {
+    let mut told = BTreeSet::new();
+    for _ in 0..1_000 {
+        while !world.queue.is_empty() {
+            world.step();
+        }
+        if world.run.head.status.is_terminal() {
+            return;
+        }
+        match world.children.iter().find(|start| !told.contains(&start.run)).cloned() {
+            Some(start) => {
+                told.insert(start.run);
+                let end = if fails(&start.parent) { failed(&start, ErrorClass::Network) } else { done(&start, 1) };
+                world.apply(end);
+            }
+            None => {
+                world.now = world.run.due().unwrap();
+                world.apply(Event::Looked { lost: BTreeSet::new(), ready: BTreeSet::new() });
+            }
+        }
+    }
+    panic!("it hangs: {:#?}", world.statuses());
+}
+
+#[test]
+fn runs_with_children_recover_from_every_cut() {
+    let cases: [(&str, Fails); 6] = [
+        (ONE, |_| false),
+        (ONE, |_| true),
+        (RETRIED, |parent| parent.attempt == 1),
+        (CAUGHT, |_| true),
+        (EACH, |parent| parent.path.as_str() == "each[2]"),
+        (BESIDE, |_| false),
+    ];
+    for (text, fails) in cases {
+        let mut world = started(text);
+        play(&mut world, fails);
+        for commits in 2..=world.log.len() {
+            let mut cut = world.cut(commits);
+            cut.queue_lost();
+            play(&mut cut, fails);
+            assert_eq!(cut.statuses(), world.statuses(), "{text} cut at {commits}");
+            assert_eq!(cut.run.head.spent, world.run.head.spent, "{text} cut at {commits}");
+        }
+    }
 }

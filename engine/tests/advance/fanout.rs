@@ -410,3 +410,41 @@ fn a_wide_run_of_slow_steps_keeps_all_slots_busy_and_as_many_steps_waiting() {
         assert_eq!(world.run_status(), RunStatus::Completed);
     }
 }
+
+#[test]
+fn an_instance_of_a_batch_gets_a_list_and_the_last_one_the_rest() {
+    let text = "steps:\n  - id: x\n    for-each: range(7)\n    batch: 3\n    matrix: {m: [p, q]}\n    uses: noop\n    with: {data: ['${{ item }}', '${{ matrix.m }}', '${{ index }}', '${{ number }}']}\n  - {id: after, uses: noop, with: {data: ['${{ steps.x.total }}', \"${{ steps.x.results | map(attribute='item') | list }}\"]}}\n";
+    let mut world = World::new(text);
+    world.finish();
+    let data: Vec<Value> = (1..=6).map(|number| world.data(&format!("x[{number}]"))).collect();
+    assert_eq!(
+        json!(data),
+        json!([
+            [[0, 1, 2], "p", 0, 1],
+            [[0, 1, 2], "q", 0, 1],
+            [[3, 4, 5], "p", 1, 2],
+            [[3, 4, 5], "q", 1, 2],
+            [[6], "p", 2, 3],
+            [[6], "q", 2, 3],
+        ])
+    );
+    let items = json!([[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5], [6], [6]]);
+    assert_eq!(world.data("after"), json!([6, items]));
+}
+
+#[test]
+fn the_limit_of_instances_counts_batches() {
+    let text = |keys: &str| {
+        format!("inputs:\n  rows: {{type: jsonl}}\nsteps:\n  - {{id: x, for-each: inputs.rows, {keys}uses: noop}}\n")
+    };
+    let rows: Vec<u32> = (0..100_001).collect();
+    let mut world = World::with(&text(""), json!({"rows": rows}), |_| {});
+    world.start();
+    assert!(world.failure().1.contains("over the limit of 100000"), "{:?}", world.failure());
+    let mut world = World::with(&text("batch: 50000, "), json!({"rows": rows}), |_| {});
+    world.finish();
+    assert_eq!(world.get("x").fan.clone().unwrap().completed, 3);
+    let mut world = World::with(&text("batch: 10, "), json!({"rows": []}), |_| {});
+    world.finish();
+    assert_eq!(world.status("x"), "completed", "no items are no batches");
+}

@@ -14,6 +14,7 @@ mod failure;
 mod fanout;
 mod held;
 mod money;
+mod notice;
 mod order;
 mod parking;
 mod part;

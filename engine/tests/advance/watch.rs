@@ -84,7 +84,7 @@ fn only_what_is_still_under_way_is_performed_by_a_successor() {
     world.start();
     world.step();
     world.published.clear();
-    world.apply(Event::Unperformed { steps: BTreeSet::from([path("a"), path("b"), path("c")]) });
+    world.apply(Event::Unperformed { steps: BTreeSet::from([path("a"), path("b"), path("c")]), notices: Vec::new() });
     assert_eq!(world.published, ["b@1.1"], "a is done and c has not begun");
     world.play();
     assert_eq!(world.run_status(), RunStatus::Completed);

@@ -2,8 +2,8 @@
 
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{
-    Change, ChildStart, Effect, Event, Happened, Head, Parked, Run, Signal, Source, Spec, State, Step, What, advance,
-    compile, line, parked,
+    Change, ChildStart, Effect, Event, Happened, Head, Notice, Parked, Run, Signal, Source, Spec, State, Step, What,
+    advance, compile, line, parked,
 };
 use darkroom_proto::{
     Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) children: Vec<ChildStart>,
     /// What its parent was told.
     pub(crate) told: Vec<Report>,
+    /// What somebody was told.
+    pub(crate) notices: Vec<Notice>,
     /// Changed steps, events and effects, all told.
     pub(crate) work: usize,
     /// Rounds of `Continue`.
@@ -160,6 +162,7 @@ impl World {
             saved: Vec::new(),
             children: Vec::new(),
             told: Vec::new(),
+            notices: Vec::new(),
             work: 0,
             continued: 0,
             voided: BTreeSet::new(),
@@ -216,6 +219,7 @@ impl World {
             saved: Vec::new(),
             children: Vec::new(),
             told: Vec::new(),
+            notices: Vec::new(),
             work: 0,
             continued: 0,
             voided: self.log[..commits].iter().flat_map(|commit| commit.voided.clone()).collect(),
@@ -267,6 +271,10 @@ impl World {
                     Effect::Dispatch { batch, delay, message, .. } => (batch, delay, message),
                     Effect::StartChild(start) => {
                         self.children.push((**start).clone());
+                        continue;
+                    }
+                    Effect::Notify(notice) => {
+                        self.notices.push((**notice).clone());
                         continue;
                     }
                     Effect::TellParent(report) => {

@@ -12,6 +12,7 @@ mod fleet_fencing;
 mod fleet_held;
 mod fleet_hooks;
 mod fleet_load;
+mod fleet_notices;
 mod fleet_paid;
 mod fleet_roles;
 mod fleet_schedules;
