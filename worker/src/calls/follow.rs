@@ -82,7 +82,13 @@ impl<S: Store + Ledger> Caller<S> {
             // It can't be cancelled and does not end: it may be paid, and is followed no further.
             return self.ended_badly(message, &call, Failure::billed(over_time(message, &call))).await;
         }
-        match self.question(&account, &access, &handle).await {
+        // Whoever put it there has checked the signature. A step that was cancelled or is late is asked about all the same.
+        let told = ticket.told.as_deref().filter(|_| !cancelled && !is_late);
+        let asked = match told.and_then(|told| account.adapter.told(&access, &handle, told)) {
+            Some(product) => Asked::Done(product),
+            None => self.question(&account, &access, &handle).await,
+        };
+        match asked {
             Asked::Pending => {
                 // The ladder has few rungs, so the first question may have come long before it was due.
                 let pause = if cancelled || is_late { gap } else { gap.max(self.until_due(message, &call, now)) };
