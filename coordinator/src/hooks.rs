@@ -1,7 +1,7 @@
 //! `/hooks/…`: where providers tell that a job has ended.
 //!
-//! What they say is a hint: the job is asked about at once instead of at its next turn. Only what is signed is believed in
-//! one point, which job a call has that nobody knew of.
+//! What they say is a hint: the job is asked about at once instead of at its next turn. Only what is signed is believed
+//! beyond that: which job a call has that nobody knew of, and what a job gave, which then need not be asked for.
 
 use crate::desk::{Desk, Stored};
 use axum::Router;
@@ -133,7 +133,8 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
             return Ok(Heard::Nothing);
         }
         tracing::debug!(call = %known.id, news, "a webhook says that the job has ended");
-        self.ask_at_once(run, &known).await
+        let told = std::str::from_utf8(body).ok().filter(|told| is_believed && told.len() <= Ticket::TOLD_BYTES_MAX);
+        self.ask_at_once(run, &known, told).await
     }
 
     /// What a webhook is checked with: the secret of the URLs, the time, and what the provider signs with, if anybody has
@@ -181,8 +182,8 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
         Ok(())
     }
 
-    /// Publishes the next turn of a call now; the one that waits finds its turn taken.
-    async fn ask_at_once(&self, run: RunId, call: &Call) -> Result<Heard, Unheard> {
+    /// Publishes the next turn of a call now, with what is believed of its outcome; the one that waits finds its turn taken.
+    async fn ask_at_once(&self, run: RunId, call: &Call, told: Option<&str>) -> Result<Heard, Unheard> {
         let message = match self.message(run, call, READ_KEPT).await? {
             Some(message) if message.attempt == call.attempt => Some(message),
             // What was read may be too old.
@@ -200,6 +201,7 @@ impl<S: Store + Ledger, Q: Queue> Hooks<S, Q> {
             since: call.at,
             price: call.price,
             is_only_copy: false,
+            told: told.map(str::to_owned),
         };
         let message = Box::new(StepMessage { ticket: Some(Box::new(ticket)), ..message });
         let publication = Publication::Step { pool, lane: Lane::Poll, delay: None, message };

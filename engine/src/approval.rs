@@ -112,7 +112,9 @@ fn outputs(decision: &str, answers: Map, choice: Value, by: &str, at: Timestamp,
 
 /// The steps of a run that wait for a person, in the order of their paths.
 pub fn awaiting(run: &Run) -> impl Iterator<Item = (&StepPath, &Step, &Approval)> {
-    run.steps.iter().filter(|_| run.tally.held > 0).filter_map(|(path, step)| match step.held.as_deref() {
+    // Every commit asks, and a run may have thousands of steps: those that have no step like this are not gone through.
+    let steps = (run.tally.held > 0).then_some(&run.steps);
+    steps.into_iter().flatten().filter_map(|(path, step)| match step.held.as_deref() {
         Some(Held::Person(approval)) => Some((path, step, approval)),
         _ => None,
     })

@@ -139,6 +139,15 @@ pub struct Ticket {
     /// Whether the store was away when the handle came: then it is in this message only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_only_copy: bool,
+    /// What a webhook of the provider said, word for word, whose signature was found good: if the outcome is in it, the
+    /// provider need not be asked. At most [`TOLD_BYTES_MAX`](Ticket::TOLD_BYTES_MAX).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+}
+
+impl Ticket {
+    /// How much of a webhook travels with the message that it leads to. What is longer is asked for.
+    pub const TOLD_BYTES_MAX: usize = 16 << 10;
 }
 
 /// What a step has cost so far in its generation, by what is booked.

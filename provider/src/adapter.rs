@@ -230,7 +230,8 @@ pub struct Incoming<'a> {
 /// What a webhook told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
-    /// Something happened to this job: ask about it. Nothing else in it is believed.
+    /// Something happened to this job: ask about it. Nothing else in it is believed but what [`Adapter::told`] reads, if it is
+    /// signed.
     Ended {
         /// What the provider calls the job, in its own words; compared with the handle's `id`.
         job: String,
@@ -377,6 +378,12 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// When it is not to be believed.
     fn webhook(&self, _incoming: &Incoming<'_>) -> Result<News, Disbelief> {
         Err(Disbelief::Malformed)
+    }
+
+    /// Reads the outcome of a job out of a webhook whose signature was found good, as the answer to a poll would be read.
+    /// `None`: it is not in there, or is nothing good, and the provider is to be asked.
+    fn told(&self, _access: &Access, _handle: &Value, _body: &str) -> Option<Product> {
+        None
     }
 
     /// The error that an answer is which says that something did not go well: by its body before its status.

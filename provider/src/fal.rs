@@ -198,6 +198,19 @@ impl Adapter for Fal {
         }
     }
 
+    fn told(&self, _access: &Access, handle: &Value, body: &str) -> Option<Product> {
+        let body: Value = serde_json::from_str(body).ok()?;
+        let of_job = answer::text_in(&body, "request_id").is_some_and(|job| answer::text_in(handle, "id") == Some(job));
+        if !of_job || answer::text_in(&body, "status") != Some("OK") {
+            return None;
+        }
+        // `null` where fal could not write it down.
+        match outcome(handle, body.get("payload").filter(|payload| payload.is_object())?) {
+            Polled::Done(product) => Some(product),
+            _ => None,
+        }
+    }
+
     fn classify(&self, response: &Response) -> StepError {
         let body = response.json();
         let (found, code) = class_of(response, &body);
@@ -234,14 +247,19 @@ impl Fal {
         if body.is_null() {
             return Polled::Again(classify::malformed(NAME, "the result can't be read"));
         }
-        let is_black = body.get("has_nsfw_concepts").and_then(Value::as_array);
-        if is_black.is_some_and(|concepts| concepts.iter().any(|concept| concept.as_bool() == Some(true))) {
-            return Polled::Failed(answer::censored(NAME, "the safety checker blackened the picture"));
-        }
-        match answer::made(NAME, product(handle, &body)) {
-            Ok(product) => Polled::Done(product),
-            Err(failure) => Polled::Failed(failure),
-        }
+        outcome(handle, &body)
+    }
+}
+
+/// What a job gave that ended well, as far as fal is concerned.
+fn outcome(handle: &Value, output: &Value) -> Polled {
+    let is_black = output.get("has_nsfw_concepts").and_then(Value::as_array);
+    if is_black.is_some_and(|concepts| concepts.iter().any(|concept| concept.as_bool() == Some(true))) {
+        return Polled::Failed(answer::censored(NAME, "the safety checker blackened the picture"));
+    }
+    match answer::made(NAME, product(handle, output)) {
+        Ok(product) => Polled::Done(product),
+        Err(failure) => Polled::Failed(failure),
     }
 }
 

@@ -197,6 +197,13 @@ impl Adapter for Replicate {
         }
     }
 
+    /// What is sent is the prediction, as it would be answered.
+    fn told(&self, access: &Access, handle: &Value, body: &str) -> Option<Product> {
+        let prediction: Value = serde_json::from_str(body).ok()?;
+        let id = answer::text_in(&prediction, "id")?;
+        (answer::text_in(handle, "id") == Some(id)).then(|| ended(access, handle, &prediction)?.ok())?
+    }
+
     fn classify(&self, response: &Response) -> StepError {
         let said = response.json();
         let of = |name| answer::text_in(&said, name).unwrap_or_default();

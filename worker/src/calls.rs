@@ -322,6 +322,7 @@ fn poll_message(message: &StepMessage, call: &Call, turn: u32, delay: Duration, 
         since: call.at,
         price: call.price,
         is_only_copy,
+        told: None,
     };
     Publication::Step {
         pool: pool(message),

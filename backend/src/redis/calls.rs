@@ -19,6 +19,8 @@ use crate::limits;
 use crate::{CANCEL_FIELD, StoreError, void_field};
 use ::redis::cmd;
 use darkroom_proto::{CallId, Money, RunId, StepPath, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long calls are kept of a run that the store does not have: it was lost with them, or comes back as they do.
@@ -26,6 +28,9 @@ const LOST_CALLS_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// How many calls of a step are asked for at once: hardly any has more.
 const FEW: u32 = 4;
+
+/// How many calls are remembered as they were written.
+const WRITTEN_MAX: usize = 4_096;
 
 /// How often a write is tried that others get ahead of.
 const TRIES_MAX: usize = 64;
@@ -55,7 +60,11 @@ impl Inner {
             let (word, said): (String, Vec<u8>) = lane.send("the answer to an intent", &call).await?;
             let said_number = || std::str::from_utf8(&said).ok().and_then(|said| said.parse::<u64>().ok());
             return Ok(match (word.as_str(), intent.budget) {
-                ("granted", _) => Intended::Granted(Kept::decode(&said)?.call),
+                ("granted", _) => {
+                    let call = Kept::decode(&said)?.call;
+                    self.written.put(&call.id, said);
+                    Intended::Granted(call)
+                }
                 ("open", _) => Intended::Open(Kept::decode(&said)?.call),
                 ("stale", _) => Intended::Refused(Refusal::Stale),
                 ("cancelled", _) => Intended::Refused(Refusal::Cancelled),
@@ -151,15 +160,24 @@ impl Inner {
         self.lane(self.keys.shard_of(run)).send("that a run is flagged", &flag).await
     }
 
+    /// A call as it is stored, and whether its run is cancelled.
+    async fn read_call(&self, run: RunId, id: &CallId) -> Result<(Option<Vec<u8>>, bool), StoreError> {
+        let mut read = ::redis::pipe();
+        read.cmd("HGET").arg(self.keys.calls(run)).arg(id.as_str());
+        read.cmd("HEXISTS").arg(self.keys.run(run)).arg(field(CANCEL_FIELD));
+        let mut replies = self.lane(self.keys.shard_of(run)).send_all(&read).await?;
+        Ok((replies.next("a call")?, replies.next("whether a run is cancelled")?))
+    }
+
     /// Changes a call, over again if somebody else changed it in between. Nothing, if it is not there.
     async fn change(&self, run: RunId, id: &CallId, change: impl Fn(&mut Call)) -> Result<Option<Changed>, StoreError> {
         let (keys, lane) = ([self.keys.run(run), self.keys.calls(run)], self.lane(self.keys.shard_of(run)));
-        let mut read = ::redis::pipe();
-        read.cmd("HGET").arg(&keys[1]).arg(id.as_str());
-        read.cmd("HEXISTS").arg(&keys[0]).arg(field(CANCEL_FIELD));
-        let mut replies = lane.send_all(&read).await?;
-        let mut stored: Option<Vec<u8>> = replies.next("a call")?;
-        let mut cancelled: bool = replies.next("whether a run is cancelled")?;
+        // Whoever wrote the call last knows how it is; the script compares, and tells if that is so no more.
+        let mut stored = self.written.take(id);
+        let (mut cancelled, mut is_read) = (false, stored.is_none());
+        if is_read {
+            (stored, cancelled) = self.read_call(run, id).await?;
+        }
         for _ in 0..TRIES_MAX {
             let Some(before) = stored else { return Ok(None) };
             let mut kept = Kept::decode(&before)?;
@@ -168,6 +186,12 @@ impl Inner {
             change(&mut kept.call);
             let void = field(&void_field(&kept.call.step, kept.call.generation));
             if kept.call == unchanged {
+                if !is_read {
+                    // Nothing is to be written, and so nothing would tell whether it is out of date.
+                    (stored, cancelled) = self.read_call(run, id).await?;
+                    is_read = true;
+                    continue;
+                }
                 if !cancelled {
                     let mut read = ::redis::cmd("HEXISTS");
                     read.arg(&keys[0]).arg(&void);
@@ -188,11 +212,37 @@ impl Inner {
             };
             let is_done: bool;
             (is_done, stored, cancelled) = answer?;
+            is_read = true;
             if is_done {
+                if !kept.call.state.is_closed() {
+                    self.written.put(id, after);
+                }
                 return Ok(Some(Changed { noted: Noted { call: kept.call, cancelled }, is_new: true }));
             }
         }
         Err(StoreError::Unavailable(format!("{id} changes all the time")))
+    }
+}
+
+/// The open calls that this process wrote last, as they were stored: to change one it need not be read first.
+///
+/// They are guesses, because others may have changed them since. Each is used once, and comes back with the write that it
+/// leads to.
+#[derive(Debug, Default)]
+pub(super) struct Written(Mutex<HashMap<CallId, Vec<u8>>>);
+
+impl Written {
+    fn put(&self, id: &CallId, stored: Vec<u8>) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() >= WRITTEN_MAX {
+            // Which of them are of no use any more is not known here; to read a call once more costs little.
+            calls.clear();
+        }
+        calls.insert(id.clone(), stored);
+    }
+
+    fn take(&self, id: &CallId) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`RedisStore`]: the store of a fleet.
 
+use super::calls::Written;
 use super::connection::Connection;
 use super::epoch::Life;
 use super::index::Known;
@@ -48,6 +49,7 @@ pub(super) struct Inner {
     pub(super) time: Time,
     pub(super) known: Known,
     pub(super) life: Life,
+    pub(super) written: Written,
 }
 
 impl std::fmt::Debug for RedisStore {
@@ -70,7 +72,14 @@ impl RedisStore {
         };
         let keys = Keys::new(&options.namespace, options.shards);
         let lanes = std::iter::repeat_with(lane).take(usize::from(keys.shards().min(LANES_MAX))).collect();
-        let inner = Inner { lanes, keys, time: Time::new(), known: Known::default(), life: Life::default() };
+        let inner = Inner {
+            lanes,
+            keys,
+            time: Time::new(),
+            known: Known::default(),
+            life: Life::default(),
+            written: Written::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 }

@@ -301,3 +301,22 @@ fn a_webhook_is_believed_only_with_a_signature_of_a_known_key() {
         assert_eq!(is, Err(want), "{name}");
     }
 }
+
+#[test]
+fn a_webhook_brings_along_what_the_job_gave_if_it_ended_well() {
+    let told = |body: &str| Fal.told(&access(None), &handle("image.generate"), body);
+    let good = r#"{"request_id":"REQ1","gateway_request_id":"REQ1","status":"OK","payload":{"images":[{"url":"https://v3.fal.media/a.png"}],"seed":42}}"#;
+    let product = told(good).unwrap();
+    let Source::Url { url, with_key } = &product.files[0].source else { panic!("{product:?}") };
+    assert_eq!((url.as_str(), *with_key, &product.facts["seed"]), ("https://v3.fal.media/a.png", false, &json!(42)));
+    for (name, body) in [
+        ("another job", good.replace(r#""request_id":"REQ1""#, r#""request_id":"REQ2""#)),
+        ("it failed", good.replace("OK", "ERROR")),
+        ("it could not be written down", r#"{"request_id":"REQ1","status":"OK","payload":null}"#.to_owned()),
+        ("nothing was made", r#"{"request_id":"REQ1","status":"OK","payload":{"images":[]}}"#.to_owned()),
+        ("blackened", good.replace(r#""seed":42"#, r#""has_nsfw_concepts":[true]"#)),
+        ("cut off", good[..good.len() - 1].to_owned()),
+    ] {
+        assert!(told(&body).is_none(), "{name}");
+    }
+}

@@ -275,3 +275,23 @@ fn a_large_file_is_sent_ahead_as_a_file_of_replicate() {
     assert_eq!(url, "https://api.replicate.com/v1/files/F1");
     assert!(Replicate.uploaded(&access, &file, "", &Value::Null, &answer(201, "{}")).is_err());
 }
+
+#[test]
+fn a_webhook_brings_along_what_the_job_gave_if_it_ended_well() {
+    let handle = json!({"id": "P1", "op": "image.generate"});
+    let told = |body: &str| Replicate.told(&access(None), &handle, body);
+    let good = r#"{"id":"P1","status":"succeeded","output":["https://replicate.delivery/a.png"],"input":{"seed":42}}"#;
+    let product = told(good).unwrap();
+    let Source::Url { url, .. } = &product.files[0].source else { panic!("{product:?}") };
+    assert_eq!((url.as_str(), &product.facts["seed"]), ("https://replicate.delivery/a.png", &json!(42)));
+    for (name, body) in [
+        ("another job", good.replace("P1", "P2")),
+        ("it failed", good.replace("succeeded", "failed")),
+        ("it runs", good.replace("succeeded", "processing")),
+        ("its output was removed", good.replace(r#""input""#, r#""data_removed":true,"input""#)),
+        ("nothing was made", r#"{"id":"P1","status":"succeeded","output":[]}"#.to_owned()),
+        ("cut off", good[..good.len() - 1].to_owned()),
+    ] {
+        assert!(told(&body).is_none(), "{name}");
+    }
+}

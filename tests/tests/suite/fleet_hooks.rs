@@ -72,6 +72,28 @@ async fn a_signed_webhook_settles_what_nobody_could_tell_without_paying_again() 
     fleet.remove().await;
 }
 
+/// What is signed is believed: a job that ended well is fetched without another question.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_signed_webhook_brings_along_is_not_asked_for() {
+    // So long that nobody asks by himself meanwhile.
+    let world = World::begin(Options { image: darkroom_proto::Duration(2_500), ..Options::default() }).await;
+    let Listening { fleet, coordinator, worker } = listening(&world).await;
+    for model in ["fal/flux-pro", "replicate/flux-pro"] {
+        // What signatures are checked with is fetched when the provider is first called.
+        let first = fleet.submit(&workflow(model), prompted(&format!("{model} first"))).await;
+        assert_eq!(fleet.ended(first, Duration::from_secs(30)).await.run.head.status, RunStatus::Completed);
+        let asked = world.state()["polls"]["total"].clone();
+        let run = fleet.submit(&workflow(model), prompted(&format!("{model} told"))).await;
+        let ended = fleet.ended(run, Duration::from_secs(30)).await;
+        assert_eq!(ended.run.head.status, RunStatus::Completed, "{model}: {:?}", ended.run.head.failure);
+        let calls = fleet.store.calls(run).await.unwrap();
+        assert_eq!(calls.iter().map(|call| call.state).collect::<Vec<_>>(), [CallState::Settled], "{model}");
+        assert_eq!(world.state()["polls"]["total"], asked, "{model}");
+    }
+    drop((coordinator, worker));
+    fleet.remove().await;
+}
+
 /// Every second webhook never comes: those jobs are asked about, only later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_webhook_tells_is_asked_about() {

@@ -2,7 +2,7 @@
 
 use crate::redis::store_at;
 use darkroom_backend::{
-    Call, Clock, EmbeddedStore, Fact, Intended, Intent, Ledger, Purse, RedisStore, Shard, Store, Token,
+    Call, Clock, EmbeddedStore, Fact, Intended, Intent, Ledger, Purse, RedisStore, Shard, Store, Token, Turn,
 };
 use darkroom_proto::{CallId, Duration, Money, RunId, StepPath, Timestamp};
 use darkroom_tests::conformance::ledger::Subject;
@@ -170,6 +170,39 @@ async fn calls_and_what_was_spent_are_there_after_reopening() {
     // A token from before is of no use, and nothing is forgotten of what the run has cost.
     let old = Intent { token: wanted.token, ..intent(&store, run).await };
     assert!(matches!(store.intent(&old).await.unwrap(), Intended::Refused(_)));
+}
+
+/// A process that wrote a call last changes it without reading it first; what others wrote since counts all the same.
+#[tokio::test]
+async fn what_another_process_wrote_of_a_call_since_is_neither_lost_nor_overlooked() {
+    let (url, namespace) = (shared_redis(), namespace());
+    let (ours, theirs) = (store_at(&url, &namespace, SHARDS), store_at(&url, &namespace, SHARDS));
+    ours.prepare().await.unwrap();
+    let run = sample::run(SHARD, SHARDS, 1);
+    ours.create(&[sample::new_run(run, 1)]).await.unwrap();
+    let call = granted(&ours, &intent(&ours, run).await).await.id;
+    let submitted = |job: &str| Fact::Submitted { handle: json!(job), next_at: Timestamp(7) };
+    let noted = async |store: &RedisStore, fact: Fact| store.note(run, &call, &fact).await.unwrap().unwrap();
+    let turn = async |store: &RedisStore, turn| store.turn(run, &call, turn, Timestamp(9)).await.unwrap();
+    // A job that they heard of is not replaced by the one that we hear of later: it is a second one.
+    noted(&theirs, submitted("first")).await;
+    let second = noted(&ours, submitted("second")).await.call;
+    assert_eq!((second.handle, second.second_handle), (Some(json!("first")), Some(json!("second"))));
+    // A turn that they took is not ours, whether we would write or not.
+    assert!(matches!(turn(&theirs, 1).await, Turn::Taken(_)));
+    assert_eq!(turn(&ours, 1).await, Turn::Passed);
+    assert!(matches!(turn(&ours, 2).await, Turn::Taken(_)));
+    assert!(matches!(turn(&theirs, 3).await, Turn::Taken(_)));
+    assert_eq!(turn(&ours, 2).await, Turn::Passed);
+    // A cancellation that somebody else has flagged is told with the next write.
+    assert!(matches!(turn(&ours, 4).await, Turn::Taken(noted) if !noted.cancelled));
+    theirs.flag_cancelled(run).await.unwrap();
+    assert!(matches!(turn(&ours, 5).await, Turn::Taken(noted) if noted.cancelled));
+    // What they settled stays settled.
+    noted(&theirs, Fact::Settled { cost: Money(40) }).await;
+    assert_eq!(turn(&ours, 6).await, Turn::Passed);
+    let settled = theirs.calls(run).await.unwrap();
+    assert_eq!((settled.len(), settled[0].turn, settled[0].cost), (1, 5, Money(40)));
 }
 
 #[tokio::test]

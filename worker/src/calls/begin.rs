@@ -441,9 +441,8 @@ impl<S: Store + Ledger> Caller<S> {
         let mut problem = None;
         for _ in 0..FETCHES {
             match self.rescue(message, call, &candidate.account, access, &product).await {
-                Ok(files) => {
-                    let succeeded = self.settle(message, call, product, files).await?;
-                    return Ok(succeeded);
+                Ok(succeeded) => {
+                    return self.settle(message, call, succeeded, product.cost.unwrap_or(call.price)).await;
                 }
                 Err(super::settle::Trouble::Hard(error)) => {
                     return self.ended_badly(message, call, Failure::billed(error)).await;

@@ -5,7 +5,7 @@ use crate::calls::begin::over_time;
 use crate::failpoint::Moment;
 use crate::providers::Account;
 use darkroom_backend::{Call, CallState, Fact, Ledger, Noted, Store, Turn};
-use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepError, StepMessage, Ticket, Timestamp};
+use darkroom_proto::{Duration, ErrorClass, Money, Outcome, StepError, StepMessage, Succeeded, Ticket, Timestamp};
 use darkroom_provider::{Access, Failure, Polled, Product};
 use serde_json::Value;
 use std::sync::Arc;
@@ -82,7 +82,13 @@ impl<S: Store + Ledger> Caller<S> {
             // It can't be cancelled and does not end: it may be paid, and is followed no further.
             return self.ended_badly(message, &call, Failure::billed(over_time(message, &call))).await;
         }
-        match self.question(&account, &access, &handle).await {
+        // Whoever put it there has checked the signature. A step that was cancelled or is late is asked about all the same.
+        let told = ticket.told.as_deref().filter(|_| !cancelled && !is_late);
+        let asked = match told.and_then(|told| account.adapter.told(&access, &handle, told)) {
+            Some(product) => Asked::Done(product),
+            None => self.question(&account, &access, &handle).await,
+        };
+        match asked {
             Asked::Pending => {
                 // The ladder has few rungs, so the first question may have come long before it was due.
                 let pause = if cancelled || is_late { gap } else { gap.max(self.until_due(message, &call, now)) };
@@ -123,9 +129,9 @@ impl<S: Store + Ledger> Caller<S> {
     ) -> Result<Handled, Stuck> {
         let now = self.now().await?;
         match self.rescue(message, call, account, access, &product).await {
-            Ok(files) => {
+            Ok(succeeded) => {
                 self.providers.took(&call.provider, &call.endpoint, now.since(call.at));
-                self.settle(message, call, product, files).await
+                self.settle(message, call, succeeded, product.cost.unwrap_or(call.price)).await
             }
             Err(super::settle::Trouble::Hard(error)) => self.ended_badly(message, call, Failure::billed(error)).await,
             Err(super::settle::Trouble::Passing(error)) => {
@@ -217,21 +223,14 @@ impl<S: Store + Ledger> Caller<S> {
         &self,
         message: &StepMessage,
         call: &Call,
-        product: Product,
-        files: Vec<(&'static str, darkroom_proto::Artifact)>,
+        succeeded: Succeeded,
+        cost: Money,
     ) -> Result<Handled, Stuck> {
-        let cost = product.cost.unwrap_or(call.price);
-        let kept = self.keep(message, call, product, files, cost).await;
-        let succeeded = match kept {
-            Ok(succeeded) => succeeded,
-            // What can't be kept is no reason to pay again: the step fails, and its call stays paid.
-            Err(error) => return self.ended_badly(message, call, Failure::billed(error)).await,
-        };
         self.reaches(Moment::BeforeSettle);
         let fact = Fact::Settled { cost };
         self.insist(|| self.store.note(message.run, &call.id, &fact)).await?;
-        self.close(message, call, cost).await?;
-        Ok(Handled::Ended { outcome: Outcome::Succeeded(succeeded), cost: self.cost_of(message).await? })
+        let (cost, ()) = tokio::try_join!(self.cost_of(message), self.close(message, call, cost))?;
+        Ok(Handled::Ended { outcome: Outcome::Succeeded(succeeded), cost })
     }
 }
 

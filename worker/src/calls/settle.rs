@@ -1,10 +1,11 @@
 //! Rescuing the outputs of a job: links expire, and what was paid must not be lost.
 
-use super::{Caller, Stuck};
+use super::Caller;
 use crate::net::{FetchError, FetchLimits};
 use crate::providers::Account;
+use crate::workbench::Workbench;
 use darkroom_backend::{Call, Ledger, Store};
-use darkroom_proto::{Artifact, ErrorClass, Kind, Map, Money, StepError, StepMessage, Succeeded};
+use darkroom_proto::{ErrorClass, Kind, Map, Money, StepError, StepMessage, Succeeded};
 use darkroom_provider::{Access, Made, Product, Source};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -28,7 +29,8 @@ pub(super) enum Trouble {
 }
 
 impl<S: Store + Ledger> Caller<S> {
-    /// Copies what a job made into the artifact store.
+    /// Copies what a job made into the artifact store, keeps what is told of the step beside it, and saves its primary output
+    /// where it is to be saved.
     pub(super) async fn rescue(
         &self,
         message: &StepMessage,
@@ -36,8 +38,8 @@ impl<S: Store + Ledger> Caller<S> {
         account: &Account,
         access: &Access,
         product: &Product,
-    ) -> Result<Vec<(&'static str, Artifact)>, Trouble> {
-        let mut kept = Vec::with_capacity(product.files.len());
+    ) -> Result<Succeeded, Trouble> {
+        let mut files = Vec::with_capacity(product.files.len());
         for made in &product.files {
             let (bytes, media_type) = self.bytes(account, access, made).await?;
             let wanted = wanted(made.output);
@@ -49,16 +51,16 @@ impl<S: Store + Ledger> Caller<S> {
                         .advice("the call is paid; resume the run to call it again, or take another model"),
                 ));
             }
-            let (workbench, message) = (self.workbench.clone(), message.clone());
-            let put = tokio::task::spawn_blocking(move || workbench.keep_made(&message, bytes, &media_type)).await;
-            let put = put.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "keeping was aborted")));
-            match put {
-                Ok(artifact) => kept.push((made.output, artifact)),
-                Err(error) if error.class.retryable() => return Err(Trouble::Passing(error)),
-                Err(error) => return Err(Trouble::Hard(error)),
-            }
+            files.push(Rescued { output: made.output, bytes, media_type });
         }
-        Ok(kept)
+        let (values, facts) = (product.values.clone(), product.facts.clone());
+        let cost = product.cost.unwrap_or(call.price);
+        let (workbench, message, call) = (self.workbench.clone(), message.clone(), call.clone());
+        // All of it in one visit to a thread that may wait for a disk.
+        let kept = tokio::task::spawn_blocking(move || keep(&workbench, &message, &call, files, values, &facts, cost));
+        kept.await.unwrap_or_else(|_| {
+            Err(Trouble::Hard(StepError::new(ErrorClass::WorkflowError, "keeping the step was aborted")))
+        })
     }
 
     async fn bytes(&self, account: &Account, access: &Access, made: &Made) -> Result<(Vec<u8>, String), Trouble> {
@@ -86,46 +88,51 @@ impl<S: Store + Ledger> Caller<S> {
             }
         }
     }
+}
 
-    /// Keeps what is told of the step beside its files, and saves its primary output where it is to be saved.
-    pub(super) async fn keep(
-        &self,
-        message: &StepMessage,
-        call: &Call,
-        product: Product,
-        files: Vec<(&'static str, Artifact)>,
-        cost: Money,
-    ) -> Result<Succeeded, Stuck> {
-        let mut outputs: Map =
-            files.into_iter().map(|(name, artifact)| (name.to_owned(), artifact.to_value())).collect();
-        outputs.extend(product.values);
-        pass_on(message, &mut outputs);
-        sift(message, &mut outputs);
-        check(message, &outputs)?;
-        let mut notes = told(message, call);
-        notes.extend(
-            product
-                .facts
-                .get("notes")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(|note| note.as_str().map(str::to_owned)),
-        );
-        let origin = json!({
-            "provider": call.provider,
-            "endpoint": call.endpoint,
-            "model": call.model,
-            "call": call.id,
-            "job": call.handle.as_ref().and_then(|handle| handle.get("id")),
-            "cost": cost.usd(),
-            "facts": product.facts,
-        });
-        let succeeded = Succeeded { outputs, saved: None, notes, cached: None };
-        let (workbench, message) = (self.workbench.clone(), message.clone());
-        let kept = tokio::task::spawn_blocking(move || workbench.finish_called(&message, succeeded, &origin)).await;
-        kept.unwrap_or_else(|_| Err(StepError::new(ErrorClass::WorkflowError, "keeping the step was aborted")))
+/// A file that was fetched and is not kept yet.
+struct Rescued {
+    output: &'static str,
+    bytes: Vec<u8>,
+    media_type: String,
+}
+
+/// Keeps the files of a step and what is told of it. Blocks.
+fn keep(
+    workbench: &Workbench,
+    message: &StepMessage,
+    call: &Call,
+    files: Vec<Rescued>,
+    values: Map,
+    facts: &Map,
+    cost: Money,
+) -> Result<Succeeded, Trouble> {
+    let mut outputs = Map::new();
+    for Rescued { output, bytes, media_type } in files {
+        match workbench.keep_made(message, bytes, &media_type) {
+            Ok(artifact) => drop(outputs.insert(output.to_owned(), artifact.to_value())),
+            Err(error) if error.class.retryable() => return Err(Trouble::Passing(error)),
+            Err(error) => return Err(Trouble::Hard(error)),
+        }
     }
+    outputs.extend(values);
+    pass_on(message, &mut outputs);
+    sift(message, &mut outputs);
+    check(message, &outputs).map_err(Trouble::Hard)?;
+    let mut notes = told(message, call);
+    let of_product = facts.get("notes").and_then(Value::as_array).into_iter().flatten();
+    notes.extend(of_product.filter_map(|note| note.as_str().map(str::to_owned)));
+    let origin = json!({
+        "provider": call.provider,
+        "endpoint": call.endpoint,
+        "model": call.model,
+        "call": call.id,
+        "job": call.handle.as_ref().and_then(|handle| handle.get("id")),
+        "cost": cost.usd(),
+        "facts": facts,
+    });
+    let succeeded = Succeeded { outputs, saved: None, notes, cached: None };
+    workbench.finish_called(message, succeeded, &origin).map_err(Trouble::Hard)
 }
 
 /// What people should know of how a call was made: what its route has no use for, and what it was asked otherwise than it

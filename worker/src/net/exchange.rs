@@ -91,11 +91,12 @@ impl Lines {
         let is_question = exchange.is_question;
         let client = if is_question { &self.kept } else { &self.fresh };
         let connected = Arc::new(AtomicBool::new(is_question));
-        let (time_max, place) = (exchange.time_max, shown(exchange.url.as_str()));
+        let (time_max, url) = (exchange.time_max, exchange.url.clone());
         let talk = CONNECTED.scope(connected.clone(), Box::pin(talk(client, exchange)));
         match tokio::time::timeout(time_max, talk).await {
             Ok(answered) => answered,
             Err(_) => {
+                let place = shown(url.as_str());
                 let error = format!("{place} did not answer within {} s", time_max.as_secs_f64());
                 let error = StepError::new(ErrorClass::Timeout, error);
                 Err(SendError { error, maybe_sent: connected.load(Ordering::Relaxed) })
@@ -105,17 +106,18 @@ impl Lines {
 }
 
 async fn talk(client: &Client, exchange: Exchange) -> Result<Response, SendError> {
-    let place = shown(exchange.url.as_str());
+    let url = exchange.url.clone();
+    let place = || shown(url.as_str());
     let mut request = client.request(exchange.method, exchange.url).headers(exchange.headers);
     // Packed bodies are not unpacked here, where a few of them become gigabytes.
     request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(body) = exchange.body {
         request = request.body(body);
     }
-    let mut answer = request.send().await.map_err(|error| failed(&place, &error))?;
+    let mut answer = request.send().await.map_err(|error| failed(&place(), &error))?;
     let arrived = |error| SendError { error, maybe_sent: true };
     let too_large = || {
-        let error = format!("what {place} answers has more than {} bytes", exchange.bytes_max);
+        let error = format!("what {} answers has more than {} bytes", place(), exchange.bytes_max);
         arrived(StepError::new(ErrorClass::TooLarge, error))
     };
     let status = answer.status();
@@ -128,7 +130,7 @@ async fn talk(client: &Client, exchange: Exchange) -> Result<Response, SendError
         headers.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into()));
     let headers = headers.collect();
     let mut body = Vec::new();
-    while wanted && let Some(chunk) = answer.chunk().await.map_err(|error| failed(&place, &error))? {
+    while wanted && let Some(chunk) = answer.chunk().await.map_err(|error| failed(&place(), &error))? {
         if (body.len() + chunk.len()) as u64 > exchange.bytes_max {
             return Err(too_large());
         }
