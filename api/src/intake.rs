@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long an idempotency key may be.
-const KEY_BYTES_MAX: usize = 200;
+pub(crate) const KEY_BYTES_MAX: usize = 200;
 
 /// How long a file may be that stands in the request itself.
 const DATA_BYTES_MAX: usize = 1 << 20;
@@ -151,6 +151,10 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
         }
         let (_, push) = record.find(name, &version).map_err(|error| at(error.into()))?;
         let plan = self.api.desk.plans().get(push.hash).await?;
+        if !plan.about.enabled {
+            let detail = format!("the workflow `{name}` is switched off: its file says `enabled: false`");
+            return Err(at(Problem::conflict(detail).code("workflow_disabled")));
+        }
         let given = self.with_files(&plan, wanted.inputs).await?;
         let inputs = complete(&plan.inputs, &given).map_err(|errors| of_inputs(&errors))?;
         // An optional input that was not given is left out, as the CLI does.
@@ -262,7 +266,11 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
         }
         if text.starts_with(crate::link::FILE_PREFIX) {
             let opened = self.api.signer().await?.opened(self.caller.tenant(), text);
-            return opened.ok_or_else(|| wrong(input, "the reference is to no file of yours"));
+            let artifact = opened.ok_or_else(|| wrong(input, "the reference is to no file of yours"))?;
+            return match input.bytes_max {
+                Some(bytes_max) if artifact.bytes > bytes_max => Err(over_limit(input, artifact.bytes, bytes_max)),
+                _ => Ok(artifact),
+            };
         }
         let bytes_max = input.bytes_max.unwrap_or(LINKED_BYTES_MAX).min(LINKED_BYTES_MAX);
         let (bytes, name) = if let Some(data) = text.strip_prefix("data:") {
@@ -276,11 +284,7 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
             return Err(wrong(input, why));
         };
         if bytes.len() as u64 > bytes_max {
-            return Err(Problem::too_large(format!(
-                "`{}` has {} bytes, over its limit of {bytes_max}",
-                input.name,
-                bytes.len()
-            )));
+            return Err(over_limit(input, bytes.len() as u64, bytes_max));
         }
         self.keep(bytes, name).await
     }
@@ -331,6 +335,10 @@ fn pointer(input: &Input) -> String {
 fn wrong(input: &Input, why: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_input", format!("the input `{}`: {why}", input.name))
         .mistakes(vec![Mistake::at(pointer(input), why)])
+}
+
+fn over_limit(input: &Input, bytes: u64, bytes_max: u64) -> Problem {
+    Problem::too_large(format!("`{}` has {bytes} bytes, over its limit of {bytes_max}", input.name))
 }
 
 fn no_file(input: &Input, value: &Value) -> Problem {

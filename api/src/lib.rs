@@ -6,6 +6,7 @@
 mod artifacts;
 mod caller;
 mod command;
+mod compat;
 mod events;
 mod files;
 mod intake;

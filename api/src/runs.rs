@@ -1,7 +1,7 @@
 //! `/v1/runs`: created, listed and looked at.
 
 use crate::caller::Caller;
-use crate::intake::{Intake, Taken, Wanted, new_id};
+use crate::intake::{Intake, KEY_BYTES_MAX, Taken, Wanted, new_id};
 use crate::key::Scope;
 use crate::page::{LIMIT, LIMIT_MAX, page};
 use crate::problem::{Mistake, Problem, of_inputs};
@@ -117,10 +117,8 @@ pub(crate) async fn create<S: Store + Ledger, Q: Queue>(
 ) -> Result<Response, Problem> {
     caller.may(Scope::Submit)?;
     let mut wanted: Wanted = body(&bytes)?;
-    if let Some(key) = headers.get(IDEMPOTENCY_KEY) {
-        let key = key.to_str().map_err(|_| Problem::bad_request("the Idempotency-Key is no ASCII text"))?;
-        // The draft writes it as a string of RFC 8941, most clients as it is.
-        wanted.key = Some(key.trim().trim_matches('"').to_owned());
+    if let Some(key) = idempotency_key(&headers)? {
+        wanted.key = Some(key);
     }
     let wait = wait_of(&headers);
     let taken = Intake { api: &api, caller: &caller }.take(wanted).await?;
@@ -146,6 +144,17 @@ pub(crate) async fn create<S: Store + Ledger, Q: Queue>(
         headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// The key under which sending twice is sending once. The draft writes it as a string of RFC 8941, most clients as it is.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().map_err(|_| Problem::bad_request("the Idempotency-Key is no ASCII text"))?;
+    let key = key.trim().trim_matches('"');
+    match key.len() {
+        1..=KEY_BYTES_MAX => Ok(Some(key.to_owned())),
+        _ => Err(Problem::bad_request(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes"))),
+    }
 }
 
 /// `Prefer: wait=30`, or `wait` alone, which is as long as may be waited.
@@ -182,8 +191,7 @@ pub(crate) async fn create_batch<S: Store + Ledger, Q: Queue>(
     if runs.is_empty() || runs.len() > BATCH_MAX {
         return Err(Problem::bad_request(format!("a batch has 1 to {BATCH_MAX} runs, and this one {}", runs.len())));
     }
-    let key =
-        headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| key.trim_matches('"').to_owned());
+    let key = idempotency_key(&headers)?;
     let wanted = runs.into_iter().zip(0..).map(|(run, number)| {
         let mut wanted: Wanted = serde_json::from_value(run).map_err(|error| {
             Problem::bad_request(format!("the run can't be read: {error}"))

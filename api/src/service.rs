@@ -4,7 +4,7 @@ use crate::caller::Caller;
 use crate::key::ApiKeys;
 use crate::link::Signer;
 use crate::problem::Problem;
-use crate::{artifacts, command, events, files, runs, workflows};
+use crate::{artifacts, command, compat, events, files, runs, workflows};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -184,9 +184,14 @@ pub fn router<S: Store + Ledger, Q: Queue>(api: Arc<Api<S, Q>>) -> Router {
         .route("/v1/workflows/{name}", get(workflows::get::<S, Q>))
         .route("/v1/artifacts/{sha256}", get(artifacts::get::<S, Q>))
         .route("/v1/whoami", get(whoami::<S, Q>))
+        .route("/workflows/list", get(compat::list::<S, Q>))
+        .route("/workflows/execution/{job_id}", get(compat::execution::<S, Q>))
+        .route("/workflows/retry/{job_id}", post(compat::retry::<S, Q>))
+        .route("/jobs/{job_id}/stream", get(compat::stream::<S, Q>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         // Streamed to the disk, with a limit of its own.
         .route("/v1/files", post(files::upload::<S, Q>).layer(DefaultBodyLimit::disable()))
+        .route("/workflows/execute", post(compat::execute::<S, Q>).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found("there is no such address; the API's are under /v1") })
         .method_not_allowed_fallback(|| async {
             Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not with this method")
