@@ -6,9 +6,10 @@ use crate::key::Scope;
 use crate::page::page;
 use crate::problem::{Mistake, Problem};
 use crate::runs::{body, idempotency_key, optional_body};
+use crate::segment::Segment;
 use crate::service::{Api, Shared};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Ledger, Queue, RunFilter, Store};
@@ -20,6 +21,7 @@ use darkroom_proto::{Map, RunId, RunStatus, StepPath};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// How long it is watched for what came of a command: most come at once.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -33,43 +35,59 @@ const EVENTS_MAX: usize = 1_000;
 /// How many runs are looked at for what waits for people.
 const APPROVALS_MAX: usize = 500;
 
-#[derive(Deserialize, Default)]
+/// Why.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reason {
+#[schema(as = ReasonRequest)]
+pub(crate) struct Reason {
+    /// What the trail of the run says beside who it was.
     #[serde(default)]
     reason: String,
 }
 
-#[derive(Deserialize, Default)]
+/// From where a run goes on.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ResumeRequest)]
 pub(crate) struct Resume {
     /// The step to go on from, which is dropped with all that depends on it.
     #[serde(default)]
     from_step: Option<String>,
     /// Inputs that have other values from now on.
     #[serde(default)]
+    #[schema(value_type = Object)]
     set: Map,
 }
 
-#[derive(Deserialize)]
+/// An event.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Signal {
+#[schema(as = SignalRequest)]
+pub(crate) struct Signal {
+    /// Its name, which a step waits for.
     name: String,
+    /// Its data.
     #[serde(default)]
     data: Value,
 }
 
-#[derive(Deserialize, Default)]
+/// What somebody decided.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Decide {
+#[schema(as = DecideRequest)]
+pub(crate) struct Decide {
     /// The step, where several wait.
     #[serde(default)]
     step: Option<String>,
+    /// What the form asks for.
     #[serde(default)]
+    #[schema(value_type = Object)]
     answers: Map,
     /// Which of the pictures, from 1.
     #[serde(default)]
+    #[schema(maximum = 4_294_967_295u32)]
     choose: Option<u32>,
+    /// Why.
     #[serde(default)]
     note: String,
 }
@@ -78,7 +96,7 @@ struct Decide {
 pub(crate) async fn cancel<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {
@@ -94,7 +112,7 @@ pub(crate) async fn cancel<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn terminate<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {
@@ -110,7 +128,7 @@ pub(crate) async fn terminate<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn pause<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {
@@ -125,7 +143,7 @@ pub(crate) async fn pause<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn resume<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {
@@ -152,7 +170,7 @@ pub(crate) fn can_resume(run: &Run) -> Result<(), Problem> {
 pub(crate) async fn signal<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {
@@ -172,7 +190,7 @@ pub(crate) async fn signal<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn approve<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {
@@ -183,7 +201,7 @@ pub(crate) async fn approve<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn reject<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Outcome, Problem> {

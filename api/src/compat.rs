@@ -9,9 +9,9 @@ mod execute;
 mod execution;
 mod stream;
 
-pub(crate) use catalogue::list;
-pub(crate) use execute::execute;
-pub(crate) use execution::{execution, retry};
+pub(crate) use catalogue::{Catalogue, list};
+pub(crate) use execute::{Choices, Executed, execute};
+pub(crate) use execution::{Execution, Retried, execution, retry};
 pub(crate) use stream::stream;
 
 use crate::service::Api;
@@ -22,12 +22,13 @@ use darkroom_engine::{Run, State};
 use darkroom_proto::{Artifact, Map, RunStatus, StepDocument, StepPath, StepStatus};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// The step that stands for the file that was sent.
 const UPLOAD: &str = "upload";
 
 /// Where an execution stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ExecutionStatus {
     /// Nothing of it has started.
@@ -55,7 +56,7 @@ impl ExecutionStatus {
 }
 
 /// Where a checkpoint stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CheckpointStatus {
     /// It waits for earlier steps.

@@ -4,8 +4,9 @@ use crate::caller::Caller;
 use crate::key::Scope;
 use crate::problem::Problem;
 use crate::runs::run_id;
+use crate::segment::Segment;
 use crate::service::Shared;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
+use utoipa::IntoParams;
 
 /// How many events are read at once.
 const EVENTS_MAX: usize = 200;
@@ -35,9 +37,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Where a client says which event it saw last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-#[derive(Deserialize)]
+/// Which events are told.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct After {
+    /// Those behind the one of this number; `Last-Event-ID` counts for more.
+    #[param(maximum = 9_007_199_254_740_991u64)]
     after: Option<u64>,
 }
 
@@ -71,7 +76,7 @@ pub(crate) struct Reading<S, Q> {
 pub(crate) async fn follow<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {

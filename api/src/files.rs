@@ -17,6 +17,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
+use utoipa::IntoParams;
 
 /// The longest name of a file.
 const NAME_CHARS_MAX: usize = 200;
@@ -24,7 +25,8 @@ const NAME_CHARS_MAX: usize = 200;
 /// How long an upload may bring nothing.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
-#[derive(Deserialize)]
+/// What is said of a file.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Named {
     /// What the file is called.

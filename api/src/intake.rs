@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// How long an idempotency key may be.
 pub(crate) const KEY_BYTES_MAX: usize = 200;
@@ -32,8 +33,9 @@ const LINKED_BYTES_MAX: u64 = 512 << 20;
 const FILES_MAX: usize = 1_000;
 
 /// A run that somebody wants.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RunRequest, example = json!({ "workflow": "product-photo", "inputs": { "subject": "tea cup" } }))]
 pub struct Wanted {
     /// The workflow: its name, with a version behind an `@` or not.
     pub workflow: String,
@@ -42,9 +44,11 @@ pub struct Wanted {
     pub version: Option<String>,
     /// Its inputs. Files are references from `POST /v1/files`, links, or `data:` URLs.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub inputs: Map,
     /// Handing in twice under one key is handing in once.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200)]
     pub key: Option<String>,
 }
 

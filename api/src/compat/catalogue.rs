@@ -13,15 +13,17 @@ use darkroom_engine::plan::{Call, Input, Node, Plan, Source, Work};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// Everything that can be executed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Catalogue {
     workflows: Vec<Listed>,
 }
 
 /// A workflow, and what may be chosen of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CatalogueWorkflow)]
 pub(crate) struct Listed {
     /// What `workflow_id` says.
     id: String,
@@ -52,7 +54,8 @@ pub(crate) struct Listed {
 }
 
 /// A step of a workflow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CatalogueStep)]
 pub(crate) struct ListedStep {
     /// Its id.
     name: String,

@@ -21,12 +21,13 @@ use darkroom_proto::{Map, RunId};
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// How long a field may be that is no file.
 const FIELD_BYTES_MAX: usize = 256 << 10;
 
 /// What is to be done otherwise than the workflow says, by step.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Choices {
     /// Models, of those that `supported_models` lists.
@@ -38,11 +39,13 @@ pub(crate) struct Choices {
 }
 
 /// An execution that was taken in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Executed {
     /// The id of the run.
+    #[schema(value_type = String)]
     job_id: RunId,
     /// The same.
+    #[schema(value_type = String)]
     execution_id: RunId,
     /// Where it stands.
     status: ExecutionStatus,

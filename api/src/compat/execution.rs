@@ -5,9 +5,10 @@ use crate::caller::Caller;
 use crate::command::{Resume, can_resume};
 use crate::key::Scope;
 use crate::problem::Problem;
+use crate::segment::Segment;
 use crate::service::{Api, Shared};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Ledger, Queue, Store};
@@ -16,13 +17,16 @@ use darkroom_engine::run_document;
 use darkroom_proto::{ErrorClass, Map, RunId, StepPath};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// A run, as older services read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Execution {
     /// The id of the run.
+    #[schema(value_type = String)]
     id: RunId,
     /// The same.
+    #[schema(value_type = String)]
     job_id: RunId,
     /// The workflow.
     workflow_id: String,
@@ -33,6 +37,7 @@ pub(crate) struct Execution {
     /// How many steps the workflow has, the upload not counted.
     total_steps: u32,
     /// Every step by its number; 0 is the upload.
+    #[schema(value_type = BTreeMap<String, Checkpoint>)]
     checkpoints: BTreeMap<u32, Checkpoint>,
     /// Whether it can be gone on with.
     can_retry: bool,
@@ -45,7 +50,7 @@ pub(crate) struct Execution {
 }
 
 /// A step, as older services read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Checkpoint {
     /// Its id.
     step_name: String,
@@ -54,10 +59,12 @@ pub(crate) struct Checkpoint {
     /// Where it stands.
     status: CheckpointStatus,
     /// What it gave, with links in the place of files.
+    #[schema(value_type = Object)]
     output: Map,
     /// Why it failed, or what its last try failed of.
     error: Option<String>,
     /// The class of that.
+    #[schema(value_type = Option<String>)]
     error_type: Option<ErrorClass>,
     /// How often it was tried again.
     retry_count: u32,
@@ -73,7 +80,7 @@ pub(crate) struct Checkpoint {
 pub(crate) async fn execution<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Execution>, Problem> {
     caller.may(Scope::Read)?;
     let stored = api.run_of(&caller, &id).await?;
@@ -134,11 +141,12 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
 }
 
 /// An execution that is gone on with.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Retried {
     /// In words.
     message: String,
     /// The id of the run.
+    #[schema(value_type = String)]
     execution_id: RunId,
     /// The number of the checkpoint that it goes on from.
     resume_from_step: u32,
@@ -148,7 +156,7 @@ pub(crate) struct Retried {
 pub(crate) async fn retry<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Operate)?;

@@ -5,8 +5,9 @@ use crate::caller::Caller;
 use crate::events::{Reading, last_seen, streamed};
 use crate::key::Scope;
 use crate::problem::Problem;
+use crate::segment::Segment;
 use crate::service::Shared;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 pub(crate) async fn stream<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Read)?;

@@ -79,18 +79,25 @@ async fn clients_of_older_services_list_execute_follow_and_retry() {
     }
 
     let list = asked.get("/workflows/list", None).await;
+    let listed = |id: &str| {
+        let mut workflows = list.body["workflows"].as_array().unwrap().iter();
+        workflows.find(|workflow| workflow["id"] == id).unwrap()
+    };
+    let print = listed("print");
     let expected = json!({
         "id": "print", "name": "A print", "description": "A small one", "icon": "P", "category": "paper",
         "preview_video": null, "preview_thumbnail": null, "enabled": true,
         "default_prompts": { "drawn": "neon rain" }, "supported_models": { "drawn": ["flux-dev", "flux-pro"] },
         "steps": [
             { "name": "small", "description": "Made small" },
-            { "name": "drawn", "description": list.body["workflows"][0]["steps"][1]["description"] },
-            { "name": "words", "description": list.body["workflows"][0]["steps"][2]["description"] },
+            { "name": "drawn", "description": print["steps"][1]["description"] },
+            { "name": "words", "description": print["steps"][2]["description"] },
         ],
         "estimated_duration_seconds": 120, "credits_cost": 3,
     });
-    assert_eq!(list.body["workflows"][0], expected);
+    assert_eq!(*print, expected);
+    let models = &listed("img-edit-to-video")["supported_models"];
+    assert_eq!(models["image_edit"], json!(["nano-banana", "flux-kontext-pro"]), "{models}");
 
     let photo = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../workflows/media/logo.png")).unwrap();
     let options = br#"{"models": {"drawn": "flux-pro"}, "prompts": {"drawn": "snow"}}"#;

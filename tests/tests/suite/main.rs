@@ -7,6 +7,7 @@ mod clients;
 mod fleet_api;
 mod fleet_children;
 mod fleet_compat;
+mod fleet_contract;
 mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;
