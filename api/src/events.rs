@@ -42,7 +42,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[serde(deny_unknown_fields)]
 pub(crate) struct After {
     /// Those behind the one of this number; `Last-Event-ID` counts for more.
-    #[param(maximum = 9_007_199_254_740_991u64)]
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     after: Option<u64>,
 }
 

@@ -117,9 +117,6 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
     /// Checks what is wanted, and completes it.
     pub(crate) async fn check(&self, wanted: Wanted) -> Result<Checked, Problem> {
         let id = match &wanted.key {
-            Some(key) if !(1..=KEY_BYTES_MAX).contains(&key.len()) => {
-                return Err(Problem::bad_request(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes")));
-            }
             Some(key) => RunId::from_key(self.caller.tenant().as_str(), key),
             None => new_id(),
         };
@@ -142,6 +139,10 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
     /// What is wanted as a run that is not stored.
     pub(crate) async fn look(&self, wanted: Wanted, id: RunId) -> Result<Looked, Problem> {
         self.caller.may(Scope::Submit)?;
+        if wanted.key.as_ref().is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len())) {
+            return Err(Problem::bad_request(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes"))
+                .mistakes(vec![Mistake::at("/key", "empty or too long")]));
+        }
         let (name, mut version) = Version::split(&wanted.workflow);
         if let Some(given) = &wanted.version {
             version = if given == "latest" { Version::Latest } else { Version::Given(given.clone()) };

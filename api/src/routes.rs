@@ -73,6 +73,9 @@ fn bytes() -> Value {
     json!({ "type": "string", "format": "binary" })
 }
 
+/// The kinds of events, of a run and of an execution.
+const EVENTS: [&str; 4] = ["progress", "checkpoint", "error", "complete"];
+
 const LAST_EVENT_ID: &str = "The `id` of the last event that the client saw; the stream goes on behind it.";
 
 fn of_runs<S: Store + Ledger, Q: Queue>() -> Vec<Route<S, Q>> {
@@ -144,7 +147,7 @@ fn of_runs<S: Store + Ledger, Q: Queue>() -> Vec<Route<S, Q>> {
                 .run("id")
                 .query::<After>()
                 .header("Last-Event-ID", LAST_EVENT_ID, Some("^[0-9]{1,18}$"))
-                .gives_other(200, "Events.", "text/event-stream", text()),
+                .streams(&EVENTS),
         ),
         on_post(
             "/v1/runs/{id}/rerun",
@@ -373,7 +376,7 @@ fn of_older_services<S: Store + Ledger, Q: Queue>() -> Vec<Route<S, Q>> {
                 .run("job_id")
                 .header("Last-Event-ID", LAST_EVENT_ID, Some("^[0-9]{1,18}$"))
                 .refuses(&[400])
-                .gives_other(200, "Events.", "text/event-stream", text()),
+                .streams(&EVENTS),
         ),
     ]
 }

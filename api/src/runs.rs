@@ -125,6 +125,10 @@ pub(crate) async fn create<S: Store + Ledger, Q: Queue>(
     caller.may(Scope::Submit)?;
     let mut wanted: Wanted = body(&bytes)?;
     if let Some(key) = idempotency_key(&headers)? {
+        if wanted.key.as_ref().is_some_and(|other| *other != key) {
+            return Err(Problem::bad_request("`key` and the Idempotency-Key are not the same")
+                .mistakes(vec![Mistake::at("/key", "not the Idempotency-Key")]));
+        }
         wanted.key = Some(key);
     }
     let wait = wait_of(&headers);

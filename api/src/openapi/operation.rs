@@ -165,6 +165,21 @@ impl Operation {
         self.with(status, json!({ "description": what, "content": { media_type: { "schema": schema } } }))
     }
 
+    /// Server-Sent Events of these kinds, whose data is JSON. The schema is that of one event.
+    pub(crate) fn streams(self, kinds: &[&str]) -> Operation {
+        let event = json!({
+            "type": "object",
+            "description": "One event. A comment every 15 seconds keeps the connection alive.",
+            "required": ["id", "event", "data"],
+            "properties": {
+                "id": { "type": "string", "pattern": "^[0-9]+$" },
+                "event": { "type": "string", "enum": kinds },
+                "data": { "type": "string", "contentMediaType": "application/json" },
+            },
+        });
+        self.gives_other(200, "Events.", "text/event-stream", event)
+    }
+
     /// The answer of this status always has a header.
     pub(crate) fn has(self, status: u16, name: &str, what: &str) -> Operation {
         self.with_header(status, name, what, true)

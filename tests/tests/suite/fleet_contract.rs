@@ -10,8 +10,8 @@ use serde_json::json;
 /// The workflow of the description's examples, with nothing to draw.
 const EXAMPLE: &str = "workflow: product-photo\ninputs:\n  subject: { type: string, default: coffee mug }\nsteps:\n  - id: rest\n    uses: noop\n    with: { data: \"${{ inputs.subject }}\" }\noutputs:\n  said: ${{ steps.rest.data }}\n";
 
-/// All of its checks are on: no 5xx, every status, type, header and body as described, nothing taken that the description
-/// forbids, nothing refused without a key that says so, no method besides.
+/// All of its checks are on: no 5xx; every status, type, header and body as described; nothing taken that the description
+/// forbids, nothing refused that it allows, nothing done without a key. What is let off is in its configuration, with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_client_could_ask_is_answered_as_described() {
     let asked = Asked::begin().await;
