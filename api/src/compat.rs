@@ -123,7 +123,7 @@ fn current(stored: &Stored) -> u32 {
         let status = stored.run.status_of(&StepPath::top(id));
         matches!(status, StepStatus::Completed | StepStatus::Skipped | StepStatus::Cached)
     };
-    nodes().find(|node| !is_done(&node.id)).or(nodes().last()).map_or(0, |node| node.number)
+    nodes().find(|node| !is_done(&node.id)).or(nodes().next_back()).map_or(0, |node| node.number)
 }
 
 impl<S: Store + Ledger, Q: Queue> Api<S, Q> {

@@ -17,7 +17,7 @@ use darkroom_engine::plan::Plan;
 use darkroom_engine::{Happened, What, step_document};
 use darkroom_proto::{ErrorClass, ItemsDocument, RunId, StepError, StepPath};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// `GET /jobs/{job_id}/stream`
@@ -39,7 +39,6 @@ pub(crate) async fn stream<S: Store + Ledger, Q: Queue>(
         after,
         done: BTreeMap::new(),
         ended: None,
-        told: VecDeque::new(),
     };
     Ok(streamed(futures_util::stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
@@ -59,15 +58,11 @@ struct Telling<S, Q> {
     done: BTreeMap<u32, f64>,
     /// The run, once it has ended.
     ended: Option<Arc<Stored>>,
-    told: VecDeque<Event>,
 }
 
 impl<S: Store + Ledger, Q: Queue> Telling<S, Q> {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.told.pop_front() {
-                return Some(event);
-            }
             let (seq, happened) = self.reading.next().await?;
             self.count(&happened.what);
             if seq <= self.after {
@@ -75,10 +70,8 @@ impl<S: Store + Ledger, Q: Queue> Telling<S, Q> {
             }
             match self.tell(&happened).await {
                 Ok(told) => {
-                    let event = |(kind, data): (&str, Value)| {
-                        Event::default().id(seq.to_string()).event(kind).data(data.to_string())
-                    };
-                    self.told.extend(told.into_iter().map(event));
+                    let Some((kind, data)) = told else { continue };
+                    return Some(Event::default().id(seq.to_string()).event(kind).data(data.to_string()));
                 }
                 Err(problem) => {
                     // The client comes again, with the id of the last event.
@@ -100,10 +93,8 @@ impl<S: Store + Ledger, Q: Queue> Telling<S, Q> {
                     self.done.insert(number, 1.0);
                 }
             }
-            What::ItemEnded { step, items, .. } => {
-                if step.parent().is_none() {
-                    self.done.insert(self.plan.top_number(step), share(items));
-                }
+            What::ItemEnded { step, items, .. } if !step.as_str().contains('/') => {
+                self.done.insert(self.plan.top_number(step), share(items));
             }
             What::RunResumed { from } => {
                 let first = from.as_ref().map_or(u32::MAX, |step| self.plan.top_number(step));
@@ -142,61 +133,52 @@ impl<S: Store + Ledger, Q: Queue> Telling<S, Q> {
         self.error(self.plan.top_number(step), &error.message, error.class.retryable())
     }
 
-    /// What is told of what happened.
-    async fn tell(&mut self, happened: &Happened) -> Result<Vec<(&'static str, Value)>, Problem> {
-        Ok(match &happened.what {
+    /// What is told of what happened: at most one event, because a client that comes again names the last that it saw.
+    async fn tell(&mut self, happened: &Happened) -> Result<Option<(&'static str, Value)>, Problem> {
+        Ok(Some(match &happened.what {
             What::RunStarted => {
                 let uploaded = uploaded(&*self.stored().await?);
                 let output = self.api.as_urls(uploaded).await?;
-                let upload = json!({ "step": 0, "status": "completed", "output": output });
-                vec![("checkpoint", upload), self.progress(None, "started".to_owned())]
+                ("checkpoint", json!({ "step": 0, "status": "completed", "output": output }))
             }
-            What::RunResumed { from } => vec![self.progress(from.as_ref(), "goes on".to_owned())],
-            What::RunPaused { reason } => vec![self.progress(None, format!("paused: {reason}"))],
+            What::RunResumed { from } => self.progress(from.as_ref(), "goes on".to_owned()),
+            What::RunPaused { reason } => self.progress(None, format!("paused: {reason}")),
             What::RunCompleted { .. } => {
                 let outputs = self.stored().await?.run.head.outputs.clone();
-                vec![("complete", json!({ "result": self.api.as_urls(outputs).await? }))]
+                ("complete", json!({ "result": self.api.as_urls(outputs).await? }))
             }
-            What::RunFailed { step, error } => vec![self.failed(step, error)],
+            What::RunFailed { step, error } => self.failed(step, error),
             What::RunCancelled { reason } => {
                 let at = current(&*self.stored().await?);
-                vec![self.error(at, &format!("cancelled: {reason}"), ErrorClass::Cancelled.retryable())]
+                self.error(at, &format!("cancelled: {reason}"), ErrorClass::Cancelled.retryable())
             }
-            What::StepDispatched { step, attempt: 1 } => {
-                vec![self.progress(Some(step), format!("`{step}` is on its way"))]
-            }
+            What::StepDispatched { step, attempt: 1 } => self.progress(Some(step), format!("`{step}` is on its way")),
             What::StepDispatched { step, attempt } => {
-                vec![self.progress(Some(step), format!("`{step}` is on its way, try {attempt}"))]
+                self.progress(Some(step), format!("`{step}` is on its way, try {attempt}"))
             }
-            What::StepWaiting { step, reason } => {
-                vec![self.progress(Some(step), format!("`{step}` waits: {reason}"))]
-            }
-            What::StepRetrying { step, error, .. } | What::StepParked { step, error, .. } => {
-                vec![self.failed(step, error)]
-            }
+            What::StepWaiting { step, reason } => self.progress(Some(step), format!("`{step}` waits: {reason}")),
+            What::StepRetrying { step, error, .. } | What::StepParked { step, error, .. } => self.failed(step, error),
             What::StepCompleted { step, .. }
             | What::StepSkipped { step, .. }
             | What::StepFailed { step, .. }
             | What::StepCancelled { step, .. } => match self.top(step) {
-                Some(number) => vec![self.checkpoint(number, step).await?],
-                None => vec![self.progress(Some(step), format!("`{step}` has ended"))],
+                Some(number) => self.checkpoint(number, step).await?,
+                None => self.progress(Some(step), format!("`{step}` has ended")),
             },
-            What::FanOutOpened { step, total } => vec![self.progress(Some(step), format!("`{step}`: 0 of {total}"))],
+            What::FanOutOpened { step, total } => self.progress(Some(step), format!("`{step}`: 0 of {total}")),
             What::ItemEnded { step, items, .. } => {
                 let ended = items.completed + items.skipped + items.failed;
-                vec![self.progress(Some(step), format!("`{step}` has ended: {ended} of {}", items.total))]
+                self.progress(Some(step), format!("`{step}` has ended: {ended} of {}", items.total))
             }
             What::BranchBegun { step, branch, .. } => {
-                vec![self.progress(Some(step), format!("`{step}`: `{}` begins", branch.name()))]
+                self.progress(Some(step), format!("`{step}`: `{}` begins", branch.name()))
             }
-            What::SignalTaken { step, name, .. } => vec![self.progress(Some(step), format!("`{step}` took `{name}`"))],
-            What::StepDecided { step, decision, .. } => {
-                vec![self.progress(Some(step), format!("`{step}` was {decision}"))]
-            }
+            What::SignalTaken { step, name, .. } => self.progress(Some(step), format!("`{step}` took `{name}`")),
+            What::StepDecided { step, decision, .. } => self.progress(Some(step), format!("`{step}` was {decision}")),
             What::ItemStarted { .. } | What::InputsSet { .. } | What::SignalKept { .. } | What::Refused { .. } => {
-                Vec::new()
+                return Ok(None);
             }
-        })
+        }))
     }
 
     async fn checkpoint(&mut self, number: u32, step: &StepPath) -> Result<(&'static str, Value), Problem> {
