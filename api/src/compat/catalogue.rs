@@ -32,12 +32,16 @@ pub(crate) struct Listed {
     /// What it does.
     description: String,
     /// A symbol for it.
+    #[schema(required = true)]
     icon: Option<String>,
     /// What it is listed under.
+    #[schema(required = true)]
     category: Option<String>,
     /// A film that shows what it makes, as its file names it.
+    #[schema(required = true)]
     preview_video: Option<String>,
     /// A small picture, as its file names it.
+    #[schema(required = true)]
     preview_thumbnail: Option<String>,
     /// Whether it can be executed.
     enabled: bool,
@@ -48,6 +52,7 @@ pub(crate) struct Listed {
     /// Its top-level steps.
     steps: Vec<ListedStep>,
     /// About how long it takes.
+    #[schema(required = true)]
     estimated_duration_seconds: Option<u64>,
     /// What it is charged for.
     credits_cost: u32,

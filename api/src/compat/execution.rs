@@ -62,17 +62,21 @@ pub(crate) struct Checkpoint {
     #[schema(value_type = Object)]
     output: Map,
     /// Why it failed, or what its last try failed of.
+    #[schema(required = true)]
     error: Option<String>,
     /// The class of that.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     error_type: Option<ErrorClass>,
     /// How often it was tried again.
     retry_count: u32,
     /// When its latest try was sent off; when it ended, if it has.
+    #[schema(required = true)]
     last_attempt: Option<String>,
     /// When it first started.
+    #[schema(required = true)]
     started_at: Option<String>,
     /// When it ended.
+    #[schema(required = true)]
     completed_at: Option<String>,
 }
 

@@ -90,7 +90,14 @@ impl Operation {
     /// What stands behind the `?`.
     pub(crate) fn query<T: IntoParams>(mut self) -> Operation {
         let parameters = T::into_params(|| Some(ParameterIn::Query));
-        self.parameters.extend(parameters.iter().map(|parameter| json!(parameter)));
+        self.parameters.extend(parameters.iter().map(|parameter| {
+            let mut parameter = json!(parameter);
+            // What may be left out is not null when it is there.
+            if let Some(kinds) = parameter["schema"]["type"].as_array() {
+                parameter["schema"]["type"] = kinds.first().cloned().unwrap_or_default();
+            }
+            parameter
+        }));
         self.refuses(&[400])
     }
 
