@@ -77,7 +77,7 @@ faults: build ## A fleet under load while everything is killed, stopped and cut 
 	@.ci/faults
 
 docs-generate: ## Write the generated pages of docs/ anew
-	cargo run --quiet --locked -- docs docs/src/reference
+	cargo run --quiet --locked -- docs docs/src/reference --openapi docs/openapi.json
 
 golden: ## Write the golden files anew; look at the difference before committing it
 	UPDATE_GOLDEN=1 cargo test --workspace --locked

@@ -2,9 +2,10 @@
 
 use crate::link::Linked;
 use crate::problem::Problem;
+use crate::segment::Segment;
 use crate::service::Shared;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Clock, Ledger, Queue, Store};
@@ -31,7 +32,7 @@ const SHOWN: [&str; 9] = [
 /// `GET /v1/artifacts/{sha256}?…`, as documents link to it. The link is what lets in, so that pages can show it.
 pub(crate) async fn get<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
-    Path(sha256): Path<String>,
+    Segment(sha256): Segment,
     query: Result<Query<Linked>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -5,21 +5,23 @@ use crate::intake::Intake;
 use crate::key::Scope;
 use crate::page::page;
 use crate::problem::{Mistake, Problem};
-use crate::runs::{body, optional_body};
+use crate::runs::{body, idempotency_key, optional_body};
+use crate::segment::Segment;
 use crate::service::{Api, Shared};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Ledger, Queue, RunFilter, Store};
 use darkroom_coordinator::{RunCommand, Stored, decode_event};
 use darkroom_engine::{
-    Approval, Decision, SIGNAL_BYTES_MAX, What, answers, awaiting, run_document, settable, step_document,
+    Approval, Decision, Run, SIGNAL_BYTES_MAX, What, answers, awaiting, run_document, settable, step_document,
 };
 use darkroom_proto::{Map, RunId, RunStatus, StepPath};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// How long it is watched for what came of a command: most come at once.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -33,45 +35,59 @@ const EVENTS_MAX: usize = 1_000;
 /// How many runs are looked at for what waits for people.
 const APPROVALS_MAX: usize = 500;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-#[derive(Deserialize, Default)]
+/// Why.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reason {
+#[schema(as = ReasonRequest)]
+pub(crate) struct Reason {
+    /// What the trail of the run says beside who it was.
     #[serde(default)]
     reason: String,
 }
 
-#[derive(Deserialize, Default)]
+/// From where a run goes on.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Resume {
+#[schema(as = ResumeRequest)]
+pub(crate) struct Resume {
     /// The step to go on from, which is dropped with all that depends on it.
     #[serde(default)]
     from_step: Option<String>,
     /// Inputs that have other values from now on.
     #[serde(default)]
+    #[schema(value_type = Object)]
     set: Map,
 }
 
-#[derive(Deserialize)]
+/// An event.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Signal {
+#[schema(as = SignalRequest)]
+pub(crate) struct Signal {
+    /// Its name, which a step waits for.
     name: String,
+    /// Its data.
     #[serde(default)]
     data: Value,
 }
 
-#[derive(Deserialize, Default)]
+/// What somebody decided.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Decide {
+#[schema(as = DecideRequest)]
+pub(crate) struct Decide {
     /// The step, where several wait.
     #[serde(default)]
     step: Option<String>,
+    /// What the form asks for.
     #[serde(default)]
+    #[schema(value_type = Object)]
     answers: Map,
     /// Which of the pictures, from 1.
     #[serde(default)]
+    #[schema(maximum = 4_294_967_295u32)]
     choose: Option<u32>,
+    /// Why.
     #[serde(default)]
     note: String,
 }
@@ -80,10 +96,10 @@ struct Decide {
 pub(crate) async fn cancel<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     caller.may(Scope::Operate)?;
     let Reason { reason } = optional_body(&bytes)?;
     let stored = api.open_run(&caller, &id).await?;
@@ -96,10 +112,10 @@ pub(crate) async fn cancel<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn terminate<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     caller.may(Scope::Operate)?;
     let Reason { reason } = optional_body(&bytes)?;
     let stored = api.open_run(&caller, &id).await?;
@@ -112,10 +128,10 @@ pub(crate) async fn terminate<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn pause<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     caller.may(Scope::Operate)?;
     let Reason { reason } = optional_body(&bytes)?;
     let stored = api.open_run(&caller, &id).await?;
@@ -127,48 +143,37 @@ pub(crate) async fn pause<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn resume<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     caller.may(Scope::Operate)?;
-    let Resume { from_step, set } = optional_body(&bytes)?;
+    let wanted = optional_body(&bytes)?;
     let stored = api.run_of(&caller, &id).await?;
-    let (run, plan) = (&stored.run, &stored.plan);
-    let from: Option<StepPath> = from_step
-        .map(|text| {
-            let path = text.parse().ok().filter(|path| step_document(plan, run, path, 0, 0).is_some());
-            path.ok_or_else(|| {
-                Problem::bad_request(format!("the run has no step `{text}`"))
-                    .mistakes(vec![Mistake::at("/from_step", "no such step")])
-            })
-        })
-        .transpose()?;
+    api.resume(&caller, &stored, &headers, wanted).await
+}
+
+/// Whether there is anything to go on with in a run, without doing a step again.
+pub(crate) fn can_resume(run: &Run) -> Result<(), Problem> {
     let (has_ended, is_paused) = (run.head.status.is_terminal(), run.head.paused.is_some());
     if !has_ended && !is_paused {
         return Err(Problem::conflict(format!("{} is {}: there is nothing to go on with", run.id, run.head.status)));
     }
-    if !has_ended && from.is_some() {
-        return Err(Problem::conflict("the run has not ended, so no step of it can be dropped"));
-    }
-    if run.head.status == RunStatus::Completed && from.is_none() && run.head.tolerated == 0 {
+    if run.head.status == RunStatus::Completed && run.head.tolerated == 0 {
         return Err(Problem::conflict("the run is completed: there is nothing to go on with")
             .advice("give `from_step` to do a step and what depends on it again"));
     }
-    let set = Intake { api: &api, caller: &caller }.with_files(plan, set).await?;
-    settable(plan, run, from.as_ref(), &set).map_err(Problem::conflict)?;
-    let is_answer = |what: &What| matches!(what, What::RunResumed { .. } | What::Refused { .. });
-    api.give(&stored, &headers, |_| RunCommand::Resume { from, set }, is_answer).await
+    Ok(())
 }
 
 /// `POST /v1/runs/{id}/signal`
 pub(crate) async fn signal<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     caller.may(Scope::Operate)?;
     let Signal { name, data } = body(&bytes)?;
     let length = data.to_string().len();
@@ -185,10 +190,10 @@ pub(crate) async fn signal<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn approve<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     api.decide(&caller, &id, true, &headers, &bytes).await
 }
 
@@ -196,10 +201,10 @@ pub(crate) async fn approve<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn reject<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Outcome, Problem> {
     api.decide(&caller, &id, false, &headers, &bytes).await
 }
 
@@ -256,7 +261,7 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
         approved: bool,
         headers: &HeaderMap,
         bytes: &[u8],
-    ) -> Result<Response, Problem> {
+    ) -> Result<Outcome, Problem> {
         caller.may(Scope::Operate)?;
         let wanted: Decide = optional_body(bytes)?;
         let stored = self.open_run(caller, id).await?;
@@ -276,6 +281,36 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
         self.give(&stored, headers, |_| RunCommand::Decide(decision), |_| false).await
     }
 
+    /// Goes on with a run.
+    pub(crate) async fn resume(
+        &self,
+        caller: &Caller,
+        stored: &Stored,
+        headers: &HeaderMap,
+        wanted: Resume,
+    ) -> Result<Outcome, Problem> {
+        let Resume { from_step, set } = wanted;
+        let (run, plan) = (&stored.run, &stored.plan);
+        let from: Option<StepPath> = from_step
+            .map(|text| {
+                let path = text.parse().ok().filter(|path| step_document(plan, run, path, 0, 0).is_some());
+                path.ok_or_else(|| {
+                    Problem::bad_request(format!("the run has no step `{text}`"))
+                        .mistakes(vec![Mistake::at("/from_step", "no such step")])
+                })
+            })
+            .transpose()?;
+        match &from {
+            None => can_resume(run)?,
+            Some(_) if run.head.status.is_terminal() => {}
+            Some(_) => return Err(Problem::conflict("the run has not ended, so no step of it can be dropped")),
+        }
+        let set = Intake { api: self, caller }.with_files(plan, set).await?;
+        settable(plan, run, from.as_ref(), &set).map_err(Problem::conflict)?;
+        let is_answer = |what: &What| matches!(what, What::RunResumed { .. } | What::Refused { .. });
+        self.give(stored, headers, |_| RunCommand::Resume { from, set }, is_answer).await
+    }
+
     /// Gives a command to a run, and tells what came of it if that is known soon.
     async fn give(
         &self,
@@ -283,12 +318,10 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
         headers: &HeaderMap,
         command: impl FnOnce(&str) -> RunCommand,
         is_answer: impl Fn(&What) -> bool,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Outcome, Problem> {
         let id = stored.run.id;
-        let given = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| key.trim_matches('"'));
-        let key = match given {
-            Some(key) if (1..=200).contains(&key.len()) => format!("api/{id}/{key}"),
-            Some(_) => return Err(Problem::bad_request("an idempotency key has 1 to 200 bytes")),
+        let key = match idempotency_key(headers)? {
+            Some(key) => format!("api/{id}/{key}"),
             None => uuid::Uuid::new_v4().to_string(),
         };
         let mut after = 0;
@@ -301,11 +334,7 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
         let status = self.store.load(id).await?.map(|stored| stored.summary.status);
         match answer {
             Some(What::Refused { reason, .. }) => Err(Problem::conflict(reason).code("refused")),
-            answer => {
-                let document = json!({ "id": id, "status": status, "applied": answer.is_some() });
-                let code = if answer.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-                Ok((code, axum::Json(document)).into_response())
-            }
+            answer => Ok(Outcome { id, status, applied: answer.is_some() }),
         }
     }
 
@@ -330,6 +359,31 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    /// The run.
+    id: RunId,
+    /// Where it stands now.
+    status: Option<RunStatus>,
+    /// Whether it is known that the run has taken the command; if not it will.
+    applied: bool,
+}
+
+impl Outcome {
+    /// Whether it is known that the run has taken the command.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.applied
+    }
+}
+
+impl IntoResponse for Outcome {
+    fn into_response(self) -> Response {
+        let code = if self.applied { StatusCode::OK } else { StatusCode::ACCEPTED };
+        (code, axum::Json(self)).into_response()
     }
 }
 

@@ -4,19 +4,22 @@ use crate::caller::Caller;
 use crate::key::Scope;
 use crate::problem::Problem;
 use crate::runs::run_id;
+use crate::segment::Segment;
 use crate::service::Shared;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Ledger, Queue, Store};
 use darkroom_coordinator::decode_event;
-use darkroom_engine::{What, event_document};
+use darkroom_engine::{Happened, What, event_document};
 use darkroom_proto::RunId;
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
+use utoipa::IntoParams;
 
 /// How many events are read at once.
 const EVENTS_MAX: usize = 200;
@@ -34,9 +37,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Where a client says which event it saw last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-#[derive(Deserialize)]
+/// Which events are told.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct After {
+    /// Those behind the one of this number; `Last-Event-ID` counts for more.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     after: Option<u64>,
 }
 
@@ -56,11 +62,11 @@ fn ends(what: &What) -> bool {
 }
 
 /// How far the events of a run were read.
-struct Reading<S, Q> {
+pub(crate) struct Reading<S, Q> {
     api: Shared<S, Q>,
     run: RunId,
     after: u64,
-    read: std::collections::VecDeque<Event>,
+    read: VecDeque<(u64, Happened)>,
     /// The last event that was read ended the run.
     may_be_over: bool,
     pause: Duration,
@@ -70,7 +76,7 @@ struct Reading<S, Q> {
 pub(crate) async fn follow<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
@@ -81,28 +87,40 @@ pub(crate) async fn follow<S: Store + Ledger, Q: Queue>(
     if stored.is_none() {
         return Err(Problem::not_found(format!("there is no run {run}")));
     }
-    let after = match headers.get(LAST_EVENT_ID) {
-        Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()),
-        None => Some(query.after.unwrap_or(0)),
-    };
-    let after = after.ok_or_else(|| Problem::bad_request("Last-Event-ID is no id of an event of a run"))?;
-    let reading = Reading { api, run, after, read: Default::default(), may_be_over: true, pause: Duration::ZERO };
-    let events = stream::unfold(reading, |mut reading| async move {
-        let event = reading.next().await?;
-        Some((Ok::<_, Infallible>(event), reading))
-    });
+    let after = last_seen(&headers)?.or(query.after).unwrap_or(0);
+    Ok(streamed(stream::unfold(Reading::new(api, run, after), |mut reading| async move {
+        let (seq, happened) = reading.next().await?;
+        let event = Event::default().id(seq.to_string()).event(kind(&happened.what));
+        Some((event.data(event_document(seq, &happened).to_string()), reading))
+    })))
+}
+
+/// The last event that a client saw, as it says.
+pub(crate) fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(id) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let seen = id.to_str().ok().and_then(|id| id.parse().ok());
+    seen.map(Some).ok_or_else(|| Problem::bad_request("Last-Event-ID is no id of an event of a run"))
+}
+
+/// Events as an answer that lasts until there are no more.
+pub(crate) fn streamed(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("alive");
-    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
+    let mut response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive).into_response();
     // Proxies that collect an answer before they pass it on are told not to.
     response
         .headers_mut()
         .insert(HeaderName::from_static("x-accel-buffering"), axum::http::HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 impl<S: Store + Ledger, Q: Queue> Reading<S, Q> {
-    /// The next event; `None` when the run has ended and all of them were read.
-    async fn next(&mut self) -> Option<Event> {
+    /// The events of a run behind the one of this number.
+    pub(crate) fn new(api: Shared<S, Q>, run: RunId, after: u64) -> Reading<S, Q> {
+        Reading { api, run, after, read: VecDeque::new(), may_be_over: true, pause: Duration::ZERO }
+    }
+
+    /// The next event and its number; `None` when the run has ended and all of them were read.
+    pub(crate) async fn next(&mut self) -> Option<(u64, Happened)> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 return Some(event);
@@ -142,9 +160,7 @@ impl<S: Store + Ledger, Q: Queue> Reading<S, Q> {
             self.after = event.seq;
             let happened = decode_event(&event.body).map_err(|error| Problem::internal(error.to_string()))?;
             self.may_be_over = ends(&happened.what);
-            let document = event_document(event.seq, &happened);
-            let event = Event::default().id(event.seq.to_string()).event(kind(&happened.what));
-            self.read.push_back(event.data(document.to_string()));
+            self.read.push_back((event.seq, happened));
         }
         Ok(true)
     }

@@ -3,18 +3,21 @@
 use crate::caller::Caller;
 use crate::key::Scope;
 use crate::problem::Problem;
-use crate::service::Shared;
-use axum::body::Body;
+use crate::service::{Api, Shared};
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Details, Ledger, Queue, Store};
-use futures_util::StreamExt as _;
+use darkroom_proto::Artifact;
+use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
+use utoipa::IntoParams;
 
 /// The longest name of a file.
 const NAME_CHARS_MAX: usize = 200;
@@ -22,7 +25,8 @@ const NAME_CHARS_MAX: usize = 200;
 /// How long an upload may bring nothing.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
-#[derive(Deserialize)]
+/// What is said of a file.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Named {
     /// What the file is called.
@@ -71,46 +75,74 @@ pub(crate) async fn upload<S: Store + Ledger, Q: Queue>(
     if let Some(length) = announced.filter(|length| *length > bytes_max) {
         return Err(too_large(length, bytes_max));
     }
-    let failed = |error: std::io::Error| {
-        tracing::warn!(%error, "an upload can't be written");
-        Problem::unavailable("the file can't be written here at the moment")
-    };
-    let file = staged(api.options.staging.as_deref()).map_err(failed)?;
-    let mut out = tokio::fs::File::from_std(file.reopen().map_err(failed)?);
-    let (mut stream, mut bytes) = (body.into_data_stream(), 0u64);
-    loop {
-        let piece = tokio::time::timeout(STALLED_MAX, stream.next()).await.map_err(|_| {
-            let detail = format!("nothing came for {} s", STALLED_MAX.as_secs());
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
-        })?;
-        let Some(piece) = piece else { break };
-        let piece = piece.map_err(|error| Problem::bad_request(format!("the upload broke off: {error}")))?;
-        bytes += piece.len() as u64;
-        if bytes > bytes_max {
-            return Err(too_large(bytes, bytes_max));
-        }
-        out.write_all(&piece).await.map_err(failed)?;
-    }
-    out.flush().await.map_err(failed)?;
-    drop(out);
-    if bytes == 0 {
-        return Err(Problem::bad_request("the body is empty: send the file's bytes"));
-    }
-    let surroundings = api.surroundings.clone();
-    let name = plain(name.as_deref().unwrap_or_default());
-    let artifact = api.blocking(move |artifacts| {
-        // The type is told from the content, whatever the client says of it.
-        let found = surroundings.look(file.path(), bytes);
-        let name = if name.is_empty() { format!("file.{}", extension(&found.media_type)) } else { name };
-        artifacts.put_file(file.path(), &Details { name, ..found })
-    });
-    let artifact = artifact.await??;
+    let received = api.receive(body.into_data_stream()).await?;
+    let artifact = api.keep_received(received, name.as_deref().unwrap_or_default()).await?;
     let reference = api.signer().await?.file(caller.tenant(), &artifact);
     let Value::Object(mut document) = api.with_links(artifact.to_value()).await? else {
         return Err(Problem::internal("an artifact is no object"));
     };
     document.insert("file".to_owned(), json!(reference));
     Ok((StatusCode::CREATED, axum::Json(Value::Object(document))).into_response())
+}
+
+/// A file that came in and is not kept yet; dropped, it is gone.
+pub(crate) struct Received {
+    file: tempfile::NamedTempFile,
+    bytes: u64,
+}
+
+impl Received {
+    /// How long it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
+    /// Takes a file in, piece by piece to the disk.
+    pub(crate) async fn receive<E: Display>(
+        &self,
+        pieces: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<Received, Problem> {
+        let bytes_max = self.options.file_bytes_max;
+        let failed = |error: std::io::Error| {
+            tracing::warn!(%error, "an upload can't be written");
+            Problem::unavailable("the file can't be written here at the moment")
+        };
+        let file = staged(self.options.staging.as_deref()).map_err(failed)?;
+        let mut out = tokio::fs::File::from_std(file.reopen().map_err(failed)?);
+        let (mut pieces, mut bytes) = (std::pin::pin!(pieces), 0u64);
+        loop {
+            let piece = tokio::time::timeout(STALLED_MAX, pieces.next()).await.map_err(|_| {
+                let detail = format!("nothing came for {} s", STALLED_MAX.as_secs());
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+            })?;
+            let Some(piece) = piece else { break };
+            let piece = piece.map_err(|error| Problem::bad_request(format!("the upload broke off: {error}")))?;
+            bytes += piece.len() as u64;
+            if bytes > bytes_max {
+                return Err(too_large(bytes, bytes_max));
+            }
+            out.write_all(&piece).await.map_err(failed)?;
+        }
+        out.flush().await.map_err(failed)?;
+        Ok(Received { file, bytes })
+    }
+
+    /// Keeps a file that came in. Its type is told from its content, whatever the client says of it.
+    pub(crate) async fn keep_received(&self, received: Received, name: &str) -> Result<Artifact, Problem> {
+        let Received { file, bytes } = received;
+        if bytes == 0 {
+            return Err(Problem::bad_request("the file is empty"));
+        }
+        let (surroundings, name) = (self.surroundings.clone(), plain(name));
+        let artifact = self.blocking(move |artifacts| {
+            let found = surroundings.look(file.path(), bytes);
+            let name = if name.is_empty() { format!("file.{}", extension(&found.media_type)) } else { name };
+            artifacts.put_file(file.path(), &Details { name, ..found })
+        });
+        Ok(artifact.await??)
+    }
 }
 
 fn too_large(bytes: u64, bytes_max: u64) -> Problem {

@@ -18,9 +18,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// How long an idempotency key may be.
-const KEY_BYTES_MAX: usize = 200;
+pub(crate) const KEY_BYTES_MAX: usize = 200;
 
 /// How long a file may be that stands in the request itself.
 const DATA_BYTES_MAX: usize = 1 << 20;
@@ -32,8 +33,9 @@ const LINKED_BYTES_MAX: u64 = 512 << 20;
 const FILES_MAX: usize = 1_000;
 
 /// A run that somebody wants.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RunRequest, example = json!({ "workflow": "product-photo", "inputs": { "subject": "tea cup" } }))]
 pub struct Wanted {
     /// The workflow: its name, with a version behind an `@` or not.
     pub workflow: String,
@@ -42,9 +44,11 @@ pub struct Wanted {
     pub version: Option<String>,
     /// Its inputs. Files are references from `POST /v1/files`, links, or `data:` URLs.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub inputs: Map,
     /// Handing in twice under one key is handing in once.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200)]
     pub key: Option<String>,
 }
 
@@ -113,9 +117,6 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
     /// Checks what is wanted, and completes it.
     pub(crate) async fn check(&self, wanted: Wanted) -> Result<Checked, Problem> {
         let id = match &wanted.key {
-            Some(key) if !(1..=KEY_BYTES_MAX).contains(&key.len()) => {
-                return Err(Problem::bad_request(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes")));
-            }
             Some(key) => RunId::from_key(self.caller.tenant().as_str(), key),
             None => new_id(),
         };
@@ -138,6 +139,10 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
     /// What is wanted as a run that is not stored.
     pub(crate) async fn look(&self, wanted: Wanted, id: RunId) -> Result<Looked, Problem> {
         self.caller.may(Scope::Submit)?;
+        if wanted.key.as_ref().is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len())) {
+            return Err(Problem::bad_request(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes"))
+                .mistakes(vec![Mistake::at("/key", "empty or too long")]));
+        }
         let (name, mut version) = Version::split(&wanted.workflow);
         if let Some(given) = &wanted.version {
             version = if given == "latest" { Version::Latest } else { Version::Given(given.clone()) };
@@ -151,6 +156,10 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
         }
         let (_, push) = record.find(name, &version).map_err(|error| at(error.into()))?;
         let plan = self.api.desk.plans().get(push.hash).await?;
+        if !plan.about.enabled {
+            let detail = format!("the workflow `{name}` is switched off: its file says `enabled: false`");
+            return Err(at(Problem::conflict(detail).code("workflow_disabled")));
+        }
         let given = self.with_files(&plan, wanted.inputs).await?;
         let inputs = complete(&plan.inputs, &given).map_err(|errors| of_inputs(&errors))?;
         // An optional input that was not given is left out, as the CLI does.
@@ -262,7 +271,11 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
         }
         if text.starts_with(crate::link::FILE_PREFIX) {
             let opened = self.api.signer().await?.opened(self.caller.tenant(), text);
-            return opened.ok_or_else(|| wrong(input, "the reference is to no file of yours"));
+            let artifact = opened.ok_or_else(|| wrong(input, "the reference is to no file of yours"))?;
+            return match input.bytes_max {
+                Some(bytes_max) if artifact.bytes > bytes_max => Err(over_limit(input, artifact.bytes, bytes_max)),
+                _ => Ok(artifact),
+            };
         }
         let bytes_max = input.bytes_max.unwrap_or(LINKED_BYTES_MAX).min(LINKED_BYTES_MAX);
         let (bytes, name) = if let Some(data) = text.strip_prefix("data:") {
@@ -276,11 +289,7 @@ impl<S: Store + Ledger, Q: Queue> Intake<'_, S, Q> {
             return Err(wrong(input, why));
         };
         if bytes.len() as u64 > bytes_max {
-            return Err(Problem::too_large(format!(
-                "`{}` has {} bytes, over its limit of {bytes_max}",
-                input.name,
-                bytes.len()
-            )));
+            return Err(over_limit(input, bytes.len() as u64, bytes_max));
         }
         self.keep(bytes, name).await
     }
@@ -331,6 +340,10 @@ fn pointer(input: &Input) -> String {
 fn wrong(input: &Input, why: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_input", format!("the input `{}`: {why}", input.name))
         .mistakes(vec![Mistake::at(pointer(input), why)])
+}
+
+fn over_limit(input: &Input, bytes: u64, bytes_max: u64) -> Problem {
+    Problem::too_large(format!("`{}` has {bytes} bytes, over its limit of {bytes_max}", input.name))
 }
 
 fn no_file(input: &Input, value: &Value) -> Problem {

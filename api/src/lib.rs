@@ -6,15 +6,19 @@
 mod artifacts;
 mod caller;
 mod command;
+mod compat;
 mod events;
 mod files;
 mod intake;
 mod key;
 mod letter;
 mod link;
+mod openapi;
 mod page;
 mod problem;
+mod routes;
 mod runs;
+mod segment;
 mod service;
 mod workflows;
 
@@ -22,5 +26,6 @@ pub use caller::Caller;
 pub use intake::{Intake, Wanted};
 pub use key::{ApiKey, ApiKeys, KeyError, NewKey, Scope};
 pub use letter::{Letter, Reply};
+pub use openapi::{document, document_text};
 pub use problem::Problem;
 pub use service::{Api, Fetched, Options, Surroundings, router};

@@ -20,7 +20,7 @@ const SIGNATURE_BYTES: usize = 16;
 pub(crate) struct Signer(hmac::Key);
 
 /// What a link to an artifact says of it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, utoipa::IntoParams)]
 pub(crate) struct Linked {
     /// When it ends, in seconds since 1970.
     pub(crate) expires: u64,

@@ -1,13 +1,14 @@
 //! `/v1/runs`: created, listed and looked at.
 
 use crate::caller::Caller;
-use crate::intake::{Intake, Taken, Wanted, new_id};
+use crate::intake::{Intake, KEY_BYTES_MAX, Taken, Wanted, new_id};
 use crate::key::Scope;
 use crate::page::{LIMIT, LIMIT_MAX, page};
 use crate::problem::{Mistake, Problem, of_inputs};
+use crate::segment::Segment;
 use crate::service::{Api, Shared};
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Artifacts, Ledger, Queue, RunFilter, Store};
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
 
 /// How many runs one call creates.
 const BATCH_MAX: usize = 1_000;
@@ -37,6 +39,11 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 /// A JSON body, or what is wrong with it.
 pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list of the fields' values would be read as well.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::bad_request("the body can't be read: it is no JSON object")
+            .mistakes(vec![Mistake::at("", "not an object")]));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let problem = Problem::bad_request(format!("the body can't be read: {error}"));
         let mut mistake = Mistake::at("", error.to_string());
@@ -117,10 +124,12 @@ pub(crate) async fn create<S: Store + Ledger, Q: Queue>(
 ) -> Result<Response, Problem> {
     caller.may(Scope::Submit)?;
     let mut wanted: Wanted = body(&bytes)?;
-    if let Some(key) = headers.get(IDEMPOTENCY_KEY) {
-        let key = key.to_str().map_err(|_| Problem::bad_request("the Idempotency-Key is no ASCII text"))?;
-        // The draft writes it as a string of RFC 8941, most clients as it is.
-        wanted.key = Some(key.trim().trim_matches('"').to_owned());
+    if let Some(key) = idempotency_key(&headers)? {
+        if wanted.key.as_ref().is_some_and(|other| *other != key) {
+            return Err(Problem::bad_request("`key` and the Idempotency-Key are not the same")
+                .mistakes(vec![Mistake::at("/key", "not the Idempotency-Key")]));
+        }
+        wanted.key = Some(key);
     }
     let wait = wait_of(&headers);
     let taken = Intake { api: &api, caller: &caller }.take(wanted).await?;
@@ -148,6 +157,17 @@ pub(crate) async fn create<S: Store + Ledger, Q: Queue>(
     Ok(response)
 }
 
+/// The key under which sending twice is sending once. The draft writes it as a string of RFC 8941, most clients as it is.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().map_err(|_| Problem::bad_request("the Idempotency-Key is no ASCII text"))?;
+    let key = key.trim().trim_matches('"');
+    match key.len() {
+        1..=KEY_BYTES_MAX => Ok(Some(key.to_owned())),
+        _ => Err(Problem::bad_request(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes"))),
+    }
+}
+
 /// `Prefer: wait=30`, or `wait` alone, which is as long as may be waited.
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
@@ -163,10 +183,13 @@ fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(WAIT_MAX))
 }
 
-#[derive(Deserialize)]
+/// Runs to be created together.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Batch {
+#[schema(as = BatchRequest)]
+pub(crate) struct Batch {
     /// Each as in `POST /v1/runs`.
+    #[schema(value_type = Vec<Wanted>, min_items = 1, max_items = 1000)]
     runs: Vec<Value>,
 }
 
@@ -182,13 +205,16 @@ pub(crate) async fn create_batch<S: Store + Ledger, Q: Queue>(
     if runs.is_empty() || runs.len() > BATCH_MAX {
         return Err(Problem::bad_request(format!("a batch has 1 to {BATCH_MAX} runs, and this one {}", runs.len())));
     }
-    let key =
-        headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(|key| key.trim_matches('"').to_owned());
+    let key = idempotency_key(&headers)?;
     let wanted = runs.into_iter().zip(0..).map(|(run, number)| {
-        let mut wanted: Wanted = serde_json::from_value(run).map_err(|error| {
-            Problem::bad_request(format!("the run can't be read: {error}"))
-                .mistakes(vec![Mistake::at(format!("/runs/{number}"), error.to_string())])
-        })?;
+        let wrong = |why: String| {
+            Problem::bad_request(format!("the run can't be read: {why}"))
+                .mistakes(vec![Mistake::at(format!("/runs/{number}"), why)])
+        };
+        if !run.is_object() {
+            return Err(wrong("it is no JSON object".to_owned()));
+        }
+        let mut wanted: Wanted = serde_json::from_value(run).map_err(|error| wrong(error.to_string()))?;
         if let (None, Some(key)) = (&wanted.key, &key) {
             wanted.key = Some(format!("{key}/{number}"));
         }
@@ -224,60 +250,83 @@ pub(crate) async fn plan<S: Store + Ledger, Q: Queue>(
     Ok(axum::Json(shown).into_response())
 }
 
-#[derive(Deserialize, Default)]
+/// What is to be otherwise in a run that is done again.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Remade {
+#[schema(as = RerunRequest)]
+pub(crate) struct Rerun {
     /// Inputs that have other values in the new run.
     #[serde(default)]
+    #[schema(value_type = Object)]
     inputs: Map,
-    /// Of a rerun: take nothing from the earlier run.
+    /// Take nothing from the earlier run.
     #[serde(default)]
     force: bool,
-    /// Of a fork: the step from which on everything is done again.
+}
+
+/// From where on a run is done again, and what is to be otherwise.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ForkRequest)]
+pub(crate) struct Fork {
+    /// The step from which on everything is done again.
+    from_step: String,
+    /// Inputs that have other values in the new run.
     #[serde(default)]
-    from_step: Option<String>,
+    #[schema(value_type = Object)]
+    inputs: Map,
 }
 
 /// `POST /v1/runs/{id}/rerun`
 pub(crate) async fn rerun<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    api.make_again(&caller, &id, Again::Rerun, optional_body(&bytes)?).await
+    caller.may(Scope::Read)?;
+    let Rerun { inputs, force } = optional_body(&bytes)?;
+    api.make_again(&caller, &id, None, inputs, force).await
 }
 
 /// `POST /v1/runs/{id}/fork`
 pub(crate) async fn fork<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    api.make_again(&caller, &id, Again::Fork, body(&bytes)?).await
+    caller.may(Scope::Read)?;
+    let Fork { from_step, inputs } = body(&bytes)?;
+    api.make_again(&caller, &id, Some(&from_step), inputs, false).await
 }
 
 impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
-    async fn make_again(&self, caller: &Caller, id: &str, how: Again, wanted: Remade) -> Result<Response, Problem> {
-        caller.may(Scope::Read)?;
+    /// Makes a run from an earlier one: all of it again, or from a step on.
+    async fn make_again(
+        &self,
+        caller: &Caller,
+        id: &str,
+        from_step: Option<&str>,
+        inputs: Map,
+        force: bool,
+    ) -> Result<Response, Problem> {
         let intake = Intake { api: self, caller };
         let earlier = self.run_of(caller, id).await?;
-        let from: Option<StepPath> = match (how, &wanted.from_step) {
-            (Again::Rerun, None) => None,
-            (Again::Rerun, Some(_)) => return Err(Problem::bad_request("`from_step` is for a fork")),
-            (Again::Fork, None) => return Err(Problem::bad_request("a fork needs `from_step`")),
-            (Again::Fork, Some(_)) if !earlier.run.head.status.is_terminal() => {
+        let from: Option<StepPath> = match from_step {
+            None => None,
+            Some(_) if !earlier.run.head.status.is_terminal() => {
                 return Err(Problem::conflict("the run has not ended, so nobody knows what it will give"));
             }
-            (Again::Fork, Some(step)) => {
+            Some(step) => {
                 let none = || Problem::bad_request(format!("the run has no step `{step}`"));
                 let path = step.parse().map_err(|_| none())?;
                 step_document(&earlier.plan, &earlier.run, &path, 0, 0).ok_or_else(none)?;
                 Some(path)
             }
         };
-        let set = intake.with_files(&earlier.plan, wanted.inputs).await?;
+        let how = if from.is_some() { Again::Fork } else { Again::Rerun };
+        let set = intake.with_files(&earlier.plan, inputs).await?;
         let unknown = set.keys().find(|name| !earlier.plan.inputs.iter().any(|input| input.name == **name));
         if let Some(name) = unknown {
             return Err(Problem::bad_request(format!("the workflow has no input `{name}`"))
@@ -286,7 +335,7 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
         for input in earlier.plan.inputs.iter().filter(|input| set.contains_key(&input.name)) {
             check(input, &set[&input.name]).map_err(|error| of_inputs(&[error]))?;
         }
-        let (now, force) = (darkroom_backend::Clock::system().now(), wanted.force);
+        let now = darkroom_backend::Clock::system().now();
         let plan = earlier.plan.clone();
         let made = move |artifacts: &Artifacts| made_from(&earlier, set, how, from.as_ref(), force, artifacts, now);
         let spec = self.blocking(made).await?;
@@ -299,13 +348,22 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
     }
 }
 
-#[derive(Deserialize)]
+/// Which runs are listed.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
+    /// How many at most; 50 if nobody says.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^run_[0-9a-fA-F]{32}$")]
     cursor: Option<String>,
+    /// Only those of this workflow.
     workflow: Option<String>,
-    /// One or several, with commas between them.
+    /// Only those in this status; or in one of several, with commas between them.
+    #[param(
+        pattern = "^(pending|running|waiting|pending_retry|paused|completed|failed|cancelled)(,(pending|running|waiting|pending_retry|paused|completed|failed|cancelled))*$"
+    )]
     status: Option<String>,
 }
 
@@ -368,7 +426,7 @@ fn statuses(text: &str) -> Result<Vec<RunStatus>, Problem> {
 pub(crate) async fn get<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Read)?;
@@ -387,11 +445,17 @@ pub(crate) async fn get<S: Store + Ledger, Q: Queue>(
     Ok((headers, axum::Json(document)).into_response())
 }
 
-#[derive(Deserialize)]
+/// Which steps are listed.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Under {
+    /// The fan-out whose instances are wanted.
     under: Option<String>,
+    /// How many at most; 50 if nobody says.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(maximum = 4_294_967_295u32)]
     cursor: Option<u32>,
 }
 
@@ -399,7 +463,7 @@ pub(crate) struct Under {
 pub(crate) async fn steps<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     here: Uri,
     query: Result<Query<Under>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {

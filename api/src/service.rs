@@ -4,13 +4,12 @@ use crate::caller::Caller;
 use crate::key::ApiKeys;
 use crate::link::Signer;
 use crate::problem::Problem;
-use crate::{artifacts, command, events, files, runs, workflows};
+use crate::routes::routes;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use darkroom_backend::{Artifacts, Details, Ledger, Queue, Store};
 use darkroom_coordinator::{Desk, Workflows};
 use darkroom_engine::preview::Offer;
@@ -163,30 +162,10 @@ pub(crate) type Shared<S, Q> = Arc<Api<S, Q>>;
 
 /// The routes of the API.
 pub fn router<S: Store + Ledger, Q: Queue>(api: Arc<Api<S, Q>>) -> Router {
-    Router::new()
-        .route("/v1/runs", get(runs::list::<S, Q>).post(runs::create::<S, Q>))
-        .route("/v1/runs/batch", post(runs::create_batch::<S, Q>))
-        .route("/v1/runs/{id}", get(runs::get::<S, Q>))
-        .route("/v1/runs/{id}/steps", get(runs::steps::<S, Q>))
-        .route("/v1/runs/{id}/events", get(events::follow::<S, Q>))
-        .route("/v1/runs/{id}/cancel", post(command::cancel::<S, Q>))
-        .route("/v1/runs/{id}/terminate", post(command::terminate::<S, Q>))
-        .route("/v1/runs/{id}/pause", post(command::pause::<S, Q>))
-        .route("/v1/runs/{id}/resume", post(command::resume::<S, Q>))
-        .route("/v1/runs/{id}/rerun", post(runs::rerun::<S, Q>))
-        .route("/v1/runs/{id}/fork", post(runs::fork::<S, Q>))
-        .route("/v1/runs/{id}/signal", post(command::signal::<S, Q>))
-        .route("/v1/runs/{id}/approve", post(command::approve::<S, Q>))
-        .route("/v1/runs/{id}/reject", post(command::reject::<S, Q>))
-        .route("/v1/approvals", get(command::approvals::<S, Q>))
-        .route("/v1/plans", post(runs::plan::<S, Q>))
-        .route("/v1/workflows", get(workflows::list::<S, Q>).post(workflows::push::<S, Q>))
-        .route("/v1/workflows/{name}", get(workflows::get::<S, Q>))
-        .route("/v1/artifacts/{sha256}", get(artifacts::get::<S, Q>))
-        .route("/v1/whoami", get(whoami::<S, Q>))
+    routes::<S, Q>()
+        .into_iter()
+        .fold(Router::new(), |router, route| router.route(route.path, route.handler))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        // Streamed to the disk, with a limit of its own.
-        .route("/v1/files", post(files::upload::<S, Q>).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found("there is no such address; the API's are under /v1") })
         .method_not_allowed_fallback(|| async {
             Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not with this method")
@@ -241,7 +220,8 @@ pub(crate) struct RequestId(pub(crate) String);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-async fn whoami<S: Store + Ledger, Q: Queue>(State(_): State<Shared<S, Q>>, caller: Caller) -> Response {
+/// `GET /v1/whoami`
+pub(crate) async fn whoami<S: Store + Ledger, Q: Queue>(State(_): State<Shared<S, Q>>, caller: Caller) -> Response {
     let scopes: Vec<&str> = caller.scopes().map(crate::key::Scope::name).collect();
     axum::Json(json!({ "tenant": caller.tenant(), "key": caller.key_id(), "scopes": scopes })).into_response()
 }

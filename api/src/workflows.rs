@@ -5,9 +5,10 @@ use crate::key::Scope;
 use crate::page::page;
 use crate::problem::{Mistake, Problem};
 use crate::runs::body;
+use crate::segment::Segment;
 use crate::service::{Api, Shared};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Definition, Ledger, Queue, Store};
@@ -17,17 +18,21 @@ use darkroom_engine::{Compiled, Source, compile};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// How long the name of a file may be.
 const NAME_BYTES_MAX: usize = 200;
 
-#[derive(Deserialize)]
+/// A workflow's file.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Pushed {
+#[schema(as = WorkflowSource)]
+pub(crate) struct Pushed {
     /// The text of the file, YAML or JSON.
     source: String,
     /// What the file is called in messages.
     #[serde(default)]
+    #[schema(max_length = 200)]
     file: Option<String>,
 }
 
@@ -71,7 +76,7 @@ pub(crate) async fn list<S: Store + Ledger, Q: Queue>(
 pub(crate) async fn get<S: Store + Ledger, Q: Queue>(
     State(api): State<Shared<S, Q>>,
     caller: Caller,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Read)?;
     let (name, version) = Version::split(&name);

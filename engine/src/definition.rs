@@ -74,6 +74,7 @@ pub(crate) struct StepDef<'a> {
     /// Where it begins, and what is marked when something is missing in it.
     pub span: Span,
     pub id: Option<Name>,
+    pub title: Option<String>,
     pub uses: Option<Name>,
     pub with: Vec<(&'a Name, &'a Node)>,
     pub needs: Option<Vec<Name>>,

@@ -1,5 +1,6 @@
 //! The compiled form of a workflow: what `compile` makes and `advance` walks.
 
+use crate::definition::About;
 use crate::expr::{Expr, Template};
 use darkroom_proto::op::OpSpec;
 use darkroom_proto::{Duration, ErrorClass, Money, Sha256};
@@ -11,6 +12,8 @@ pub struct Plan {
     pub workflow: String,
     /// Its title, or its id.
     pub title: String,
+    /// What a catalogue shows of it.
+    pub about: About,
     /// The content hash of the definition, its version: of its canonical JSON, so comments and layout don't count.
     pub definition: Sha256,
     /// What it is given.
@@ -69,6 +72,8 @@ pub struct Body {
 pub struct Node {
     /// Its id in its body.
     pub id: String,
+    /// What it is for, if the file says.
+    pub title: Option<String>,
     /// Its position in its body, from 1, as people count.
     pub number: u32,
     /// The line where it stands in the file.

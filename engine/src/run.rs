@@ -834,7 +834,7 @@ impl Plan {
     }
 
     /// The number of the top-level step that a path belongs to.
-    pub(crate) fn top_number(&self, path: &StepPath) -> u32 {
+    pub fn top_number(&self, path: &StepPath) -> u32 {
         let id = path.as_str().split(['/', '[']).next().unwrap_or_default();
         self.find(&self.top, id).map_or(0, |node| self.node(node).number)
     }

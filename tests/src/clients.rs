@@ -35,26 +35,44 @@ pub fn example_in_node(script: &str, variables: &[(&str, &str)]) -> String {
     in_node(&Path::new(EXAMPLES).join(script), variables)
 }
 
+/// Has schemathesis ask the server of an OpenAPI document whatever a client with this key could ask; panics with what it found.
+pub fn schemathesis(document: &str, key: &str) {
+    let folder = Path::new(SCRIPTS).join("schemathesis");
+    let venv = python_with("schemathesis", &folder.join("requirements.txt"));
+    let (config, header) = (folder.join("schemathesis.toml"), format!("Authorization: Bearer {key}"));
+    // It leaves notes where it runs.
+    let notes = tempfile::tempdir().unwrap();
+    let mut command = Command::new(venv.join("bin/st"));
+    command.current_dir(notes.path()).arg("--config-file").arg(&config);
+    command.args(["run", "--no-color", "--header", &header, document]);
+    run(&mut command, &config, &[]);
+}
+
 fn in_python(script: &Path) -> Command {
-    let scripts = Path::new(SCRIPTS).join("python");
-    let requirements = scripts.join("requirements.txt");
-    let installed = installed::once(&named("python-clients", &[&requirements]), |folder| {
+    let venv = python_with("python-clients", &Path::new(SCRIPTS).join("python").join("requirements.txt"));
+    let mut command = Command::new(venv.join("bin/python3"));
+    command.arg("-B").arg(script);
+    command
+}
+
+/// A Python with the packages of a list, which is whole: nothing else is installed.
+fn python_with(name: &str, requirements: &PathBuf) -> PathBuf {
+    let installed = installed::once(&named(name, &[requirements]), |folder| {
         let venv = folder.join("venv");
         let pip =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"];
         let tried = installed::venv(&venv).and_then(|()| {
-            installed::run(Command::new(venv.join("bin/python3")).args(pip).arg("-r").arg(&requirements))
+            installed::run(Command::new(venv.join("bin/python3")).args(pip).arg("-r").arg(requirements))
         });
         if let Err(why) = tried {
             panic!(
-                "the official Python clients can't be installed: {why}\ninstall python3 with venv and pip (Debian: apt-get \
-                 install python3-venv python3-pip); packages come from the index that pip is set to"
+                "the Python packages of {} can't be installed: {why}\ninstall python3 with venv and pip (Debian: apt-get \
+                 install python3-venv python3-pip); packages come from the index that pip is set to",
+                requirements.display()
             );
         }
     });
-    let mut command = Command::new(installed.join("venv/bin/python3"));
-    command.arg("-B").arg(script);
-    command
+    installed.join("venv")
 }
 
 fn in_node(script: &Path, variables: &[(&str, &str)]) -> String {

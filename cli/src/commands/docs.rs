@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::output::say;
 use clap::CommandFactory;
+use darkroom_backend::{RabbitQueue, RedisStore};
 use darkroom_engine::{reference, schema};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// The folder, such as docs/src/reference
     dir: PathBuf,
+    /// Also write the description of the HTTP API into this file, such as docs/openapi.json
+    #[arg(long, value_name = "FILE")]
+    openapi: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -21,6 +25,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     for (name, text) in pages() {
         std::fs::write(args.dir.join(name), text).map_err(failed)?;
         say(&args.dir.join(name).display().to_string());
+    }
+    if let Some(file) = &args.openapi {
+        let text = darkroom_api::document_text::<RedisStore, RabbitQueue>();
+        std::fs::write(file, text)
+            .map_err(|error| Failure::other(format!("{} can't be written: {error}", file.display())))?;
+        say(&file.display().to_string());
     }
     Ok(ExitCode::SUCCESS)
 }

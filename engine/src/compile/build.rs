@@ -106,6 +106,7 @@ impl Compiler<'_, '_> {
             };
             nodes.push(PlanNode {
                 id: step.id,
+                title: step.def.title.clone(),
                 number: step.place as u32 + 1,
                 line,
                 parent: step.parent.map(Self::index),
@@ -126,6 +127,7 @@ impl Compiler<'_, '_> {
         let plan = Plan {
             workflow: self.definition.id.clone(),
             title: self.definition.about.title.clone(),
+            about: self.definition.about.clone(),
             budget: self.definition.budget,
             definition: Sha256::of(canonical.as_bytes()),
             inputs: self.definition.inputs.iter().map(|def| def.input.clone()).collect::<Vec<Input>>(),

@@ -145,6 +145,7 @@ impl Reader<'_> {
         let mut step = StepDef {
             span: entries.first().map_or(span, |entry| entry.key.span),
             id: None,
+            title: None,
             uses: None,
             with: Vec::new(),
             needs: None,
@@ -187,7 +188,7 @@ impl Reader<'_> {
                     }
                     None => drop(self.text(key, value).map(|_| ())),
                 },
-                "title" => drop(self.text(key, value)),
+                "title" => step.title = self.text(key, value),
                 "uses" => match value.as_text() {
                     Some(text) => step.uses = Some(Name { text: text.to_owned(), span: value.span }),
                     None => {

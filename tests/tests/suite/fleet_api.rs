@@ -11,22 +11,22 @@ use serde_json::{Value, json};
 const NAP: &str = "workflow: nap\ninputs:\n  text: { type: string, max: 20 }\n  time: { type: string, default: 0ms }\nsteps:\n  - id: rest\n    uses: noop\n    with: { data: \"${{ inputs.text }}\", step-time: \"${{ inputs.time }}\" }\noutputs:\n  said: ${{ steps.rest.data }}\n";
 
 /// A fleet with an API and whoever asks it.
-struct Asked {
-    fleet: Fleet,
-    base: String,
-    client: Client,
+pub(super) struct Asked {
+    pub(super) fleet: Fleet,
+    pub(super) base: String,
+    pub(super) client: Client,
     _roles: Vec<Role>,
 }
 
 /// What came back.
-struct Answer {
-    status: StatusCode,
-    headers: reqwest::header::HeaderMap,
-    body: Value,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: reqwest::header::HeaderMap,
+    pub(super) body: Value,
 }
 
 impl Asked {
-    async fn begin() -> Asked {
+    pub(super) async fn begin() -> Asked {
         let fleet = Fleet::shared();
         let listen = format!("127.0.0.1:{}", free_port());
         let coordinator = fleet.start("coordinator", &[], &[("DARKROOM__API__LISTEN", listen.as_str())]);
@@ -39,13 +39,13 @@ impl Asked {
     }
 
     /// A key with these scopes for a tenant.
-    fn key(&self, scopes: &str, tenant: &str) -> String {
+    pub(super) fn key(&self, scopes: &str, tenant: &str) -> String {
         let made = self.fleet.cli_ok(&["keys", "create", "--scopes", scopes, "--tenant", tenant, "-o", "json"]);
         let made: Value = serde_json::from_str(&made).unwrap();
         made["key"].as_str().unwrap().to_owned()
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -63,33 +63,37 @@ impl Asked {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
+        Asked::answer(request).await
+    }
+
+    pub(super) async fn answer(request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
-    async fn get(&self, path: &str, key: Option<&str>) -> Answer {
+    pub(super) async fn get(&self, path: &str, key: Option<&str>) -> Answer {
         self.send(Method::GET, path, key, &[], None).await
     }
 
-    async fn post(&self, path: &str, key: Option<&str>, body: Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, key: Option<&str>, body: Value) -> Answer {
         self.send(Method::POST, path, key, &[], Some(body)).await
     }
 
-    async fn push(&self, key: Option<&str>) {
+    pub(super) async fn push(&self, key: Option<&str>) {
         let pushed = self.post("/v1/workflows", key, json!({ "source": NAP, "file": "nap.yaml" })).await;
         assert_eq!(pushed.status, StatusCode::CREATED, "{}", pushed.body);
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         drop(self._roles);
         self.fleet.remove().await;
     }
 }
 
 /// A problem has a code, and says what to do.
-fn problem<'a>(answer: &'a Answer, status: u16, code: &str) -> &'a Value {
+pub(super) fn problem<'a>(answer: &'a Answer, status: u16, code: &str) -> &'a Value {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     assert_eq!(answer.body["code"], code, "{}", answer.body);

@@ -6,6 +6,8 @@ mod artifacts;
 mod clients;
 mod fleet_api;
 mod fleet_children;
+mod fleet_compat;
+mod fleet_contract;
 mod fleet_failpoints;
 mod fleet_fairness;
 mod fleet_fencing;
