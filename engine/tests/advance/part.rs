@@ -355,7 +355,7 @@ fn a_part_whose_start_may_be_lost_is_started_again_and_only_once() {
     family.root.reload();
     family.root.run.divide_over(SIZE);
     let steps = starts.iter().map(|start| start.parent.path.clone()).collect();
-    family.root.apply(Event::Unperformed { steps, notices: BTreeSet::new() });
+    family.root.apply(Event::Unperformed { steps, notices: Vec::new() });
     let again = family.root.children.clone();
     assert_eq!(again, starts);
     family.go();
