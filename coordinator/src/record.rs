@@ -128,6 +128,7 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
         tenant: run.spec.tenant.clone(),
+        parent: run.spec.parent.as_ref().map(|parent| parent.run),
         part: run.spec.part.is_some(),
     }
 }
@@ -145,6 +146,7 @@ pub fn run_row(id: RunId, summary: &RunSummary) -> RunRow {
         finished_at: summary.finished_at,
         error: summary.error.as_ref().map(ErrorDocument::from),
         cost: summary.spent.usd(),
+        parent: summary.parent.map(|parent| parent.to_string()),
     }
 }
 

@@ -192,6 +192,9 @@ pub struct RunRow {
     pub error: Option<ErrorDocument>,
     /// What it has cost so far, in USD.
     pub cost: f64,
+    /// The run that it is the child of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

@@ -236,6 +236,7 @@ fn run_row() -> Value {
             ("finished_at", true, or_null(time())),
             ("error", true, or_null(of("Error"))),
             ("cost", true, told("In USD.", number())),
+            ("parent", false, told("The run that it is the child of.", run_id())),
         ],
     )
 }
@@ -513,8 +514,9 @@ mod tests {
             finished_at: None,
             error: None,
             cost: 0.0,
+            parent: None,
         };
-        describes("RunRow", &row, &row);
+        describes("RunRow", &RunRow { parent: Some(id.to_string()), ..row.clone() }, &row);
     }
 
     #[test]

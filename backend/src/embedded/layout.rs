@@ -7,9 +7,9 @@ use crate::{Command, RunSummary, StoreError};
 use darkroom_proto::{Money, RunId, RunStatus, Sha256, Tenant, Timestamp};
 
 /// The first byte of records; another one is of another release.
-const RECORD_LAYOUT: u8 = 3;
+const RECORD_LAYOUT: u8 = 4;
 
-/// The oldest layout that is read still. The first had no cost of the run, the second no tenant.
+/// The oldest layout that is read still. The first had no cost of the run, the second no tenant, the third no parent.
 const RECORD_LAYOUT_FIRST: u8 = 1;
 
 /// Stands for "never" where a time is optional.
@@ -39,6 +39,7 @@ impl<'a> Record<'a> {
         out.summary(&self.summary)?;
         out.u64(self.summary.spent.0);
         out.bytes(self.summary.tenant.as_str().as_bytes());
+        out.bytes(self.summary.parent.as_ref().map_or(&[], |parent| parent.as_bytes().as_slice()));
         out.bytes(self.head);
         out.bytes(self.outbox);
         Ok(out.0)
@@ -58,6 +59,15 @@ impl<'a> Record<'a> {
         if layout >= 3 {
             let tenant = input.text()?;
             summary.tenant = tenant.parse().map_err(|error| input.corrupt(format!("`{tenant}`: {error}")))?;
+        }
+        if layout >= 4 {
+            summary.parent = match input.bytes()? {
+                [] => None,
+                bytes => match bytes.try_into() {
+                    Ok(bytes) => Some(RunId::from_bytes(bytes)),
+                    Err(_) => return Err(input.corrupt("its parent is no run".to_owned())),
+                },
+            };
         }
         Ok(Record { version, commit_id, last_event, due, summary, head: input.bytes()?, outbox: input.bytes()? })
     }
@@ -254,6 +264,7 @@ impl<'a> Reader<'a> {
             error: if error.is_empty() { None } else { Some(decode_named("the error of a run", error)?) },
             spent: Money::ZERO,
             tenant: Tenant::default(),
+            parent: None,
             part: false,
         })
     }
@@ -292,6 +303,7 @@ mod tests {
             error: Some(StepError::new(ErrorClass::Timeout, "too slow").advice("wait")),
             spent: Money(40_000),
             tenant: "acme".parse().unwrap(),
+            parent: Some(RunId::from_bytes([7; 16])),
             part: false,
         };
         let record = Record {
@@ -310,14 +322,19 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(matches!(Record::decode(&bytes[..end]), Err(StoreError::Corrupt { .. })), "{end}");
         }
-        // What earlier releases wrote: the same without the tenant, and before that without the cost, which stand before
-        // the two byte strings at the end.
+        // What earlier releases wrote: the same without the parent, before that without the tenant, and before that without
+        // the cost, which stand before the two byte strings at the end.
         let mut old = bytes.clone();
-        let tenant = 4 + b"acme".len();
-        let end = bytes.len() - (4 + b"head".len()) - 4;
+        let (tenant, parent) = (4 + b"acme".len(), 4 + 16);
+        let end = bytes.len() - (4 + b"head".len()) - 4 - parent;
+        old[0] = 3;
+        old.drain(end..end + parent);
+        let alone = RunSummary { parent: None, ..summary.clone() };
+        let read = Record::decode(&old).unwrap();
+        assert_eq!((&read.summary, read.head), (&alone, &b"head"[..]));
         old[0] = 2;
         old.drain(end - tenant..end);
-        let nobodys = RunSummary { tenant: Tenant::default(), ..summary.clone() };
+        let nobodys = RunSummary { tenant: Tenant::default(), ..alone };
         let read = Record::decode(&old).unwrap();
         assert_eq!((read.summary, read.head), (nobodys.clone(), &b"head"[..]));
         old[0] = 1;

@@ -65,7 +65,7 @@ enum What {
         #[command(flatten)]
         fleet: Choice,
     },
-    /// One run over many items; on a fleet with a step behind them that gets all results
+    /// One run over many items; on a fleet with a step behind them that gets all results, up to 10,000
     Fanout {
         /// How many items
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]

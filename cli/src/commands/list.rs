@@ -79,7 +79,10 @@ fn cells(id: RunId, summary: &RunSummary, now: Timestamp) -> Vec<String> {
     let why = summary.error.as_ref().map(|error| error.to_string()).unwrap_or_default();
     vec![
         id.short(),
-        summary.workflow.clone(),
+        match summary.parent {
+            Some(parent) => format!("{} (child of {})", summary.workflow, parent.short()),
+            None => summary.workflow.clone(),
+        },
         summary.status.to_string(),
         summary.step.clone().unwrap_or_default(),
         summary.spent.to_string(),

@@ -40,9 +40,9 @@ pub(super) async fn pipelines(
     Ok(figures)
 }
 
-/// One run over many items, and a step that gets all results.
+/// One run over many items, and behind it a step that gets all results, or of over 10,000 their number.
 pub(super) async fn fanout(ground: &Ground, items: u32, step_time: Duration) -> Result<Figures, Failure> {
-    let file = Arc::new(compiled("fanout", &fan_out_and_in(&own_name("fanout"), step_time))?);
+    let file = Arc::new(compiled("fanout", &fan_out_and_in(&own_name("fanout"), items as usize, step_time))?);
     let list: Vec<u32> = (0..items).collect();
     let inputs = Map::from_iter([("items".to_owned(), serde_json::json!(list))]);
     let steps = u64::from(items) + 1;

@@ -58,10 +58,14 @@ pub(super) fn fan_out(name: &str, step_time: Duration) -> String {
     )
 }
 
-/// The same, and behind it a step that gets all results.
-pub(super) fn fan_out_and_in(name: &str, step_time: Duration) -> String {
+/// The most items whose results one step gets: those of more are no message any more.
+const JOINED_MAX: usize = 10_000;
+
+/// The same, and behind it a step that gets all results; of very many, how many there are.
+pub(super) fn fan_out_and_in(name: &str, items: usize, step_time: Duration) -> String {
     let mut text = fan_out(name, step_time);
-    text.push_str("  - { id: join, uses: noop, needs: each, with: { data: \"${{ steps.each.results }}\" } }\n");
+    let data = if items <= JOINED_MAX { "steps.each.results" } else { "steps.each.completed" };
+    let _ = writeln!(text, "  - {{ id: join, uses: noop, needs: each, with: {{ data: \"${{{{ {data} }}}}\" }} }}");
     text
 }
 
