@@ -16,6 +16,7 @@ mod page;
 mod problem;
 mod runs;
 mod service;
+mod task;
 mod workflows;
 
 pub use caller::Caller;

@@ -4,14 +4,14 @@ use crate::caller::Caller;
 use crate::key::ApiKeys;
 use crate::link::Signer;
 use crate::problem::Problem;
-use crate::{artifacts, command, events, files, runs, workflows};
+use crate::{artifacts, command, events, files, runs, task, workflows};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use darkroom_backend::{Artifacts, Details, Ledger, Queue, Store};
+use darkroom_backend::{Artifacts, Details, Ledger, Queue, Store, StoreError};
 use darkroom_coordinator::{Desk, Workflows};
 use darkroom_engine::preview::Offer;
 use darkroom_proto::{Duration, Timestamp};
@@ -55,6 +55,9 @@ pub struct Fetched {
 pub struct Options {
     /// Where it is reached from outside, without a slash at its end; links begin with it. Empty: links are relative.
     pub public_url: String,
+    /// Where it is reached on this machine, without a slash at its end: links for workers of tasks begin with it while there
+    /// is no `public_url`.
+    pub local_url: String,
     /// Whether whoever is on this machine is let in without a key as long as there is none. Not where a proxy may stand in
     /// front, because then everybody seems to be on this machine.
     pub lets_local_in: bool,
@@ -66,7 +69,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { public_url: String::new(), lets_local_in: true, file_bytes_max: 4 << 30, staging: None }
+        Options {
+            public_url: String::new(),
+            local_url: String::new(),
+            lets_local_in: true,
+            file_bytes_max: 4 << 30,
+            staging: None,
+        }
     }
 }
 
@@ -115,10 +124,20 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
     }
 
     pub(crate) async fn signer(&self) -> Result<&Signer, Problem> {
+        Ok(self.store_signer().await?)
+    }
+
+    /// Signs with the secret of the store, which all coordinators share.
+    pub(crate) async fn store_signer(&self) -> Result<&Signer, StoreError> {
         let made = self.signer.get_or_try_init(|| async {
             self.store.secret().await.map(|secret| Signer::new(&format!("api/{secret}")))
         });
-        Ok(made.await?)
+        made.await
+    }
+
+    /// What links begin with that somebody follows who did not ask for them here.
+    pub(crate) fn base_url(&self) -> &str {
+        if self.options.public_url.is_empty() { &self.options.local_url } else { &self.options.public_url }
     }
 
     /// A document with a link to each artifact in it, and the artifacts' names taken apart.
@@ -187,6 +206,7 @@ pub fn router<S: Store + Ledger, Q: Queue>(api: Arc<Api<S, Q>>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         // Streamed to the disk, with a limit of its own.
         .route("/v1/files", post(files::upload::<S, Q>).layer(DefaultBodyLimit::disable()))
+        .route("/v1/tasks/files", post(task::upload::<S, Q>).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found("there is no such address; the API's are under /v1") })
         .method_not_allowed_fallback(|| async {
             Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not with this method")

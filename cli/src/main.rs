@@ -33,6 +33,7 @@ mod role;
 mod run_name;
 mod settings;
 mod submissions;
+mod tasks;
 mod trail;
 mod usage;
 mod workflow_file;

@@ -13,9 +13,11 @@ use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
 use crate::record::{RecordError, decode_run};
 use crate::runs::Runs;
+use crate::task::Tasks;
 use darkroom_backend::{Epoch, Ledger, Publication, Queue, QueueError, Shard, Store, StoreError};
 use darkroom_engine::{ChildStart, Event, Happened, RECHECK_EVERY};
 use darkroom_proto::{RunId, RunStatus, StepPath, Timestamp};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +89,7 @@ pub struct Coordinator<S: Store, Q: Queue> {
     under_way: BTreeSet<u64>,
     next_act: u64,
     /// For each line of workers: when the latest of the steps was sent that a worker reported on.
-    pub(crate) reported: BTreeMap<(&'static str, bool), Timestamp>,
+    pub(crate) reported: BTreeMap<(Cow<'static, str>, bool), Timestamp>,
     looks: u32,
     /// How many slots the workers of the widest pool have together.
     pub(crate) slots: u32,
@@ -103,6 +105,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     pub(crate) store_epoch: Option<Arc<str>>,
     /// Where it ends itself, in tests.
     pub(crate) failpoint: Option<Failpoint>,
+    /// Who signs what workers of tasks are sent, on a fleet.
+    pub(crate) tasks: Option<Arc<dyn Tasks>>,
 }
 
 /// Why the coordinator ended.
@@ -179,6 +183,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             keys: BTreeMap::new(),
             store_epoch: None,
             failpoint: None,
+            tasks: None,
         }
     }
 
@@ -204,6 +209,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     /// Sets how often steps are checked whose fast retries are spent.
     pub fn rechecking(self, every: darkroom_proto::Duration) -> Coordinator<S, Q> {
         Coordinator { recheck_every: every, ..self }
+    }
+
+    /// Sends tasks to workers, signed so, and hears these. Without it a step that is a task fails.
+    pub fn serving(self, tasks: Arc<dyn Tasks>) -> Coordinator<S, Q> {
+        Coordinator { tasks: Some(tasks), ..self }
     }
 
     /// Ends the process at this point, as a crash would: a setting of tests.
@@ -464,11 +474,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         let act = Act { number: self.next_act, children, publications, performed, deliveries, crashes };
         if self.queue.durable() {
             self.under_way.insert(act.number);
-            self.acts.spawn(act.perform(self.queue.clone(), self.desk()));
+            self.acts.spawn(act.perform(self.queue.clone(), self.desk(), self.tasks.clone()));
             return Ok(());
         }
         // In memory it is done in less time than handing it to another task takes.
-        let done = act.perform(self.queue.clone(), self.desk()).await;
+        let done = act.perform(self.queue.clone(), self.desk(), self.tasks.clone()).await;
         self.acted(Ok(done))
     }
 

@@ -222,6 +222,7 @@ impl Turn<'_> {
             cost: StepCost::default(),
             epoch: None,
             child: None,
+            pulse: None,
         }
     }
 
@@ -366,11 +367,16 @@ impl Turn<'_> {
             self.run.head.stale_reports += 1;
             return;
         }
+        if let Outcome::Working(working) = report.outcome {
+            return self.hear(&report.path, working);
+        }
         self.leave_window(&report.path);
         match report.outcome {
             Outcome::Succeeded(succeeded) => self.succeed(&report.path, succeeded),
             Outcome::Failed(error) => self.fail_attempt(&report.path, error),
             Outcome::Waiting(waiting) => self.wait(&report.path, waiting),
+            // It has not left the window.
+            Outcome::Working(_) => {}
         }
     }
 
@@ -437,7 +443,7 @@ impl Turn<'_> {
     }
 
     /// An attempt failed: another one, or the end of the step.
-    fn fail_attempt(&mut self, path: &StepPath, error: StepError) {
+    pub(crate) fn fail_attempt(&mut self, path: &StepPath, error: StepError) {
         let Some(place) = self.plan.locate(path) else { return };
         let plan = self.plan;
         let Some((_, call)) = plan.call_at(&place) else { return };

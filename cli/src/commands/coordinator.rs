@@ -5,7 +5,7 @@ use crate::fleet::{Fleet, POOLS, SHARDS, Slots};
 use crate::role::{RoleArgs, Stage};
 use crate::{api, folder, submissions};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
-use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans};
+use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Plans, Tasks};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -40,6 +40,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         let (name, failpoint) = (name.clone(), failpoint.clone());
         let stop = stop.child_token();
         let api = api::open(settings.clone(), artifacts.clone(), &fleet);
+        let tasks: Arc<dyn Tasks> = api.clone();
         let taking = submissions::take(api.clone(), fleet.queue.clone(), stop.clone());
         let serving = api::serve(api, settings.clone(), fleet.clone(), stop.clone());
         Ok(async move {
@@ -48,10 +49,13 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
             handed_in.spawn(taking);
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, stop.clone())).await,
+                None => {
+                    Box::pin(decide(&fleet, queues.collect(), &name, recheck_every, failpoint, tasks, stop.clone()))
+                        .await
+                }
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, stop.clone())).await
+                    Box::pin(decide(&fleet, queues, &name, recheck_every, failpoint, tasks, stop.clone())).await
                 }
             };
             // What was begun to be taken in is stored and answered, so that nobody has to do it again.
@@ -73,6 +77,7 @@ async fn decide<Q: Queue>(
     name: &str,
     recheck_every: darkroom_proto::Duration,
     failpoint: Option<Failpoint>,
+    tasks: Arc<dyn Tasks>,
     stop: CancellationToken,
 ) -> Result<(), CoordinatorError> {
     let stop = stop.child_token();
@@ -82,7 +87,7 @@ async fn decide<Q: Queue>(
     for (number, queue) in queues.into_iter().enumerate() {
         let owner = format!("{name}.{}", number + 1);
         let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
-        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every);
+        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every).serving(tasks.clone());
         if let Some(failpoint) = failpoint.clone() {
             coordinator = coordinator.failing_at(failpoint);
         }
