@@ -3,7 +3,7 @@
 //! Whoever serves `task.NAME` reads [`TaskMessage`]s from the queue of that pool and answers with [`TaskReport`]s. Fields
 //! may be added within a version; readers pass over what they do not know.
 
-use crate::{Map, RunId, StepMessage, StepPath, Tenant, Timestamp, op};
+use crate::{ErrorClass, Map, RunId, StepMessage, StepPath, Tenant, Timestamp, op};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -138,6 +138,13 @@ pub struct TaskError {
     /// When it makes sense to come back, in seconds from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<f64>,
+}
+
+impl TaskError {
+    /// An error of a class.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> TaskError {
+        TaskError { class: class.name().to_owned(), message: message.into(), ..TaskError::default() }
+    }
 }
 
 impl TaskReport {

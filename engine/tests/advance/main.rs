@@ -26,6 +26,7 @@ mod resume;
 mod reuse;
 mod scale;
 mod signal;
+mod task;
 mod waiting;
 mod watch;
 mod world;
