@@ -151,7 +151,7 @@ fn workers_that_never_say_anything_fail_the_step_after_its_attempts() {
         assert!(looks < 20, "{:?}", world.statuses());
     }
     assert_eq!(world.published, ["model@1.1", "model@1.2"]);
-    assert_eq!(world.failure(), ("model".to_owned(), "the worker of the task was not heard of for 60 s"));
+    assert_eq!(world.failure(), ("model".to_owned(), "the worker of the task was not heard of for 1m"));
 }
 
 #[test]
