@@ -89,6 +89,8 @@ pub struct Api<S, Q> {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) options: Options,
     signer: OnceCell<Signer>,
+    /// It is told once that links for workers of tasks lead to this machine.
+    pub(crate) told: std::sync::Once,
 }
 
 impl<S, Q> std::fmt::Debug for Api<S, Q> {
@@ -115,6 +117,7 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
             surroundings,
             options,
             signer: OnceCell::new(),
+            told: std::sync::Once::new(),
         }
     }
 

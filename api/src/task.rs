@@ -41,6 +41,12 @@ impl<S: Store + Ledger, Q: Queue> Tasks for Api<S, Q> {
     fn sign<'a>(&'a self, message: &'a mut TaskMessage) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             let signer = self.store_signer().await?;
+            if self.options.public_url.is_empty() {
+                self.told.call_once(|| {
+                    let url = self.base_url();
+                    tracing::warn!(url, "links for workers of tasks lead to this machine alone: set api.public_url");
+                });
+            }
             sign(signer, self.base_url(), message, Clock::system().now());
             Ok(())
         }

@@ -76,11 +76,15 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             false => Ok(BTreeSet::new()),
         };
         let ready = self.ready(&live, now, sight).await;
+        // What has left the queue of a task is with a worker.
+        let is_resent =
+            |path: &&StepPath| line(&live.plan, path).is_none_or(|(pool, _)| !pool.starts_with(op::TASK_PREFIX));
+        let resent = lost.as_ref().map_or(0, |lost| lost.iter().filter(is_resent).count());
         self.runs.put(live);
         let (lost, ready) = (lost?, ready?);
-        if !lost.is_empty() {
-            tracing::warn!(%run, steps = lost.len(), "messages about steps are lost; they are sent again");
-            metrics::counter!("darkroom_coordinator_resends_total").increment(lost.len() as u64);
+        if resent > 0 {
+            tracing::warn!(%run, steps = resent, "messages about steps are lost; they are sent again");
+            metrics::counter!("darkroom_coordinator_resends_total").increment(resent as u64);
         }
         if !ready.is_empty() {
             tracing::info!(%run, steps = ready.len(), "parked steps are tried again");

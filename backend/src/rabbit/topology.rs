@@ -425,6 +425,14 @@ mod tests {
     }
 
     #[test]
+    fn a_task_is_taken_from_one_queue() {
+        let topology = Topology::new("dr", 2, &LADDER);
+        let names = |pool| topology.pool_queues(pool).into_iter().map(|queue| queue.name).collect::<Vec<_>>();
+        assert_eq!(names("task.resize-3d"), ["dr.steps.task.resize-3d"]);
+        assert_eq!(names("image").len(), 3);
+    }
+
+    #[test]
     fn what_is_dead_lettered_to_is_declared_first() {
         let topology = Topology::new("dr", 16, &LADDER);
         let pools = ["api", "image", "video", "system"].map(str::to_owned).into();

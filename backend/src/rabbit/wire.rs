@@ -319,7 +319,7 @@ mod tests {
     use crate::{Lane, Shard};
     use darkroom_proto::{
         Artifact, Duration, ErrorClass, Map, Outcome, Provenance, SaveTarget, Saved, StepCost, StepError, StepPath,
-        Succeeded,
+        Succeeded, TaskMessage,
     };
     use std::path::PathBuf;
 
@@ -416,6 +416,50 @@ mod tests {
             assert_eq!(decode::<ShardMessage>(&golden), Ok(message), "{name}");
             assert_eq!(encoded, golden, "{name}");
         }
+    }
+
+    #[test]
+    fn what_workers_of_tasks_are_sent_is_json_as_before() {
+        let tenant = darkroom_proto::Tenant::default();
+        let mut task = TaskMessage::of(&StepMessage { op: "task.resize-3d".into(), ..step() }, &tenant).unwrap();
+        task.token = "default~run_1/a@1.1~9~sig".into();
+        let encoded = encode(&Publication::Task { delay: None, message: Box::new(task.clone()) }).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&encoded).unwrap();
+        let want = serde_json::json!({
+            "v": 1,
+            "task": "resize-3d",
+            "run": "run_03030303030303030303030303030303",
+            "step": "branded[3]",
+            "generation": 2,
+            "attempt": 1,
+            "workflow": "product-shots",
+            "tenant": "default",
+            "idempotency_key": "run_03030303030303030303030303030303/branded[3]@2",
+            "timeout_seconds": 60.0,
+            "with": {"data": {"number": 7, "text": "ü", "ratio": 0.5, "none": null}},
+            "upload": "",
+            "token": "default~run_1/a@1.1~9~sig",
+            "report_to": {"exchange": "", "routing_key": ""},
+        });
+        assert_eq!(written, want);
+        assert!(TaskMessage::of(&step(), &tenant).is_none(), "another op is no task");
+    }
+
+    #[test]
+    fn json_is_a_report_of_a_task_or_is_buried() {
+        let run = RunId::from_bytes([3; 16]);
+        let report = |v: u8, token: &str| {
+            let report = serde_json::json!({"v": v, "token": token, "outcome": "working", "later": {"more": 1}});
+            decode_as::<ShardMessage>(Written::Json, report.to_string().as_bytes())
+        };
+        let token = format!("default~{run}/a@1.1~9~sig");
+        assert!(matches!(report(1, &token), Ok(ShardMessage::Task(report)) if report.run() == Some(run)));
+        assert_eq!(report(2, &token), Err(Cause::Version(2)));
+        assert!(matches!(report(1, "nobody's"), Err(Cause::Malformed(_))));
+        for body in [&b""[..], b"{", b"[1]", b"\xff", br#"{"v": 1, "token": 7}"#] {
+            assert!(matches!(decode_as::<ShardMessage>(Written::Json, body), Err(Cause::Malformed(_))), "{body:?}");
+        }
+        assert!(decode_as::<StepMessage>(Written::Json, b"{}").is_err(), "workers of ours read no JSON");
     }
 
     #[test]

@@ -379,7 +379,11 @@ impl<'a> Compiler<'a, '_> {
             Some(_) => "the loop",
             None => step.op.map_or("a fan-out", |op| op.name),
         };
-        let gives = || format!("{giver} gives: {}", if names.is_empty() { "nothing".into() } else { names.join(", ") });
+        let is_unknown = is_foreign && shared.is_none();
+        let gives = || match is_unknown {
+            true => "what it gives is known only where it is done".to_owned(),
+            false => format!("{giver} gives: {}", if names.is_empty() { "nothing".into() } else { names.join(", ") }),
+        };
         let Some((name, place)) = output else {
             let suggestion = match step.op {
                 Some(op) if !op.primary.is_empty() => format!("did you mean `steps.{id}.{}`?", op.primary),

@@ -2,10 +2,12 @@
 
 use darkroom_proto::{RunStatus, StepPath};
 use darkroom_tests::clients::Going;
-use darkroom_tests::fleet::Fleet;
 use darkroom_tests::fleet::role::Role;
+use darkroom_tests::fleet::{Fleet, blocking};
 use darkroom_tests::poll;
 use darkroom_tests::servers::free_port;
+use darkroom_tests::servers::rabbit::RabbitServer;
+use darkroom_tests::servers::redis::shared_redis;
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -52,7 +54,10 @@ struct Place {
 
 impl Place {
     async fn begin(timeout: &str) -> Place {
-        let fleet = Fleet::shared();
+        Place::begin_on(Fleet::shared(), timeout).await
+    }
+
+    async fn begin_on(fleet: Fleet, timeout: &str) -> Place {
         fleet.cli_ok(&["setup", "--task", "count-words"]);
         let listen = format!("127.0.0.1:{}", free_port());
         let roles = vec![
@@ -131,7 +136,11 @@ struct ByHand {
 
 impl ByHand {
     async fn begin(place: &Place) -> ByHand {
-        let connection = Connection::connect(&place.fleet.rabbit, ConnectionProperties::default()).await.unwrap();
+        ByHand::begin_as(&place.fleet.rabbit, place).await
+    }
+
+    async fn begin_as(url: &str, place: &Place) -> ByHand {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         channel.basic_qos(1, BasicQosOptions { global: false }).await.unwrap();
@@ -282,6 +291,39 @@ async fn what_can_not_be_read_or_is_forged_changes_nothing_and_holds_nothing_up(
     let (status, shown) = place.ended(&id).await;
     assert_eq!(status, RunStatus::Failed);
     assert_eq!((&shown["error"]["message"], &shown["error"]["code"]), (&json!("no idea"), &json!("task")));
+    place.end().await;
+}
+
+/// The rights that the page gives a worker are enough for it, and for nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_may_read_its_queue_and_write_reports_and_needs_nothing_else() {
+    let server = blocking(RabbitServer::start);
+    let place = Place::begin_on(Fleet::on(&server.url(), &shared_redis()), "60s").await;
+    let namespace = place.fleet.namespace.replace('.', r"\.");
+    let (write, read) = (format!(r"^{namespace}\.report$"), format!(r"^{namespace}\.steps\.task\.count-words$"));
+    blocking(|| {
+        server.ctl(&["add_user", "counter", "secret"]);
+        server.ctl(&["set_permissions", "counter", "^$", &write, &read]);
+    });
+    let url = server.url().replacen("guest:guest", "counter:secret", 1);
+    let mut worker = ByHand::begin_as(&url, &place).await;
+    let id = place.submit("0");
+    let (delivery, task) = worker.take().await;
+    worker.say(&task, succeeded(6, &task["with"]["text"])).await;
+    worker.ack(delivery).await;
+    assert_eq!(place.ended(&id).await.0, RunStatus::Completed);
+
+    let shard = format!("{}.shard", place.fleet.namespace);
+    let properties = BasicProperties::default();
+    let published = worker.channel.basic_publish(
+        shard.as_str().into(),
+        "0".into(),
+        BasicPublishOptions::default(),
+        b"",
+        properties,
+    );
+    let refused = async { published.await?.await }.await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("ACCESS_REFUSED")), "shards are not for workers");
     place.end().await;
 }
 
