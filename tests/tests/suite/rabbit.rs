@@ -250,12 +250,8 @@ async fn declaring_tells_what_was_there() {
 async fn a_pool_gets_its_queues_when_a_worker_takes_from_it() {
     let queue = fresh();
     let pools = ["grade".to_owned()];
-    let to_pool = Publication::Step {
-        pool: "grade".into(),
-        lane: Lane::Batch,
-        delay: None,
-        message: Box::new(sample::step(5)),
-    };
+    let to_pool =
+        Publication::Step { pool: "grade".into(), lane: Lane::Batch, delay: None, message: Box::new(sample::step(5)) };
     let refused = queue.publish(vec![to_pool.clone()]).await;
     assert!(matches!(refused, Err(QueueError::NoSuchPool { pool }) if pool == "grade"));
     assert!(is_waiting(queue.take_step(&pools)).await);
