@@ -14,7 +14,7 @@ use darkroom_backend::{Artifacts, Ledger, Queue, RunFilter, Store};
 use darkroom_coordinator::{Stored, made_from, run_row};
 use darkroom_engine::input::check;
 use darkroom_engine::preview::preview;
-use darkroom_engine::{Again, run_document, step_document};
+use darkroom_engine::{Again, lies_in, pages_of, run_document, step_document};
 use darkroom_proto::{Map, RunId, RunStatus, StepPath};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -406,17 +406,21 @@ pub(crate) async fn steps<S: Store + Ledger, Q: Queue>(
     caller.may(Scope::Read)?;
     let Query(wanted) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let limit = limit(wanted.limit)? as u32;
-    let stored = api.run_of(&caller, &id).await?;
+    let mut stored = api.run_of(&caller, &id).await?;
     let Some(under) = &wanted.under else {
         let document = api.document(&stored).await?;
         let steps = document.get("steps").and_then(Value::as_array).cloned().unwrap_or_default();
         return Ok(page(steps, None, here.path()));
     };
     let none = || Problem::not_found(format!("the run has no step `{under}`"));
-    let path: StepPath = under.parse().map_err(|_| none())?;
+    let mut path: StepPath = under.parse().map_err(|_| none())?;
+    // Instances of a wide fan-out are in runs of their own.
+    while let Some((part, there)) = lies_in(&stored.run, &path) {
+        (stored, path) = (api.run_of(&caller, &part.to_string()).await?, there);
+    }
     let after = wanted.cursor.unwrap_or(0);
     let document = step_document(&stored.plan, &stored.run, &path, after, limit).ok_or_else(none)?;
-    let total = document.items.map_or(0, |items| items.total);
+    let total = pages_of(&stored.run, &path);
     let next = (after.saturating_add(limit) < total).then(|| (after + limit).to_string());
     let document = api.with_links(json!(document)).await?;
     let steps = document.get("steps").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -81,6 +81,9 @@ pub struct RunSummary {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Tenant::is_default")]
     pub tenant: Tenant,
+    /// Whether it is a part of another run: it is in no list, and found by its id alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub part: bool,
 }
 
 fn is_nothing(amount: &Money) -> bool {

@@ -7,8 +7,8 @@ use crate::workflow_file::WorkflowFile;
 use darkroom_backend::Clock;
 use darkroom_engine::plan::Work;
 use darkroom_engine::{OnError, Only, Spec};
-use darkroom_proto::{Map, Money};
-use std::collections::{BTreeMap, BTreeSet};
+use darkroom_proto::Map;
+use std::collections::BTreeSet;
 
 /// What a run is to do: shared by `run`, `plan` and `submit`.
 #[derive(Debug, Default, clap::Args)]
@@ -94,26 +94,12 @@ impl Asked {
     /// What the run is given, without looking at what is there already. `out`: the folder that workers write to.
     pub(crate) fn spec(&self, file: &WorkflowFile, inputs: Map, out: Option<String>) -> Result<Spec, Failure> {
         Ok(Spec {
-            tenant: Default::default(),
-            origin: None,
-            recorded: Default::default(),
-            workflow: file.plan.workflow.clone(),
-            definition: file.plan.definition,
-            inputs,
-            created_at: Clock::system().now(),
-            artifacts_url: String::new(),
             out,
             filename: self.filename.clone(),
             only: self.only(file)?,
             on_error: self.on_error,
-            fresh: false,
-            estimated: Money::ZERO,
-            existing: BTreeSet::new(),
-            saved: BTreeMap::new(),
-            schedule: None,
             children: children::pinned(&file.children),
-            parent: None,
-            save_dir: None,
+            ..Spec::new(&file.plan, inputs, Clock::system().now())
         })
     }
 }

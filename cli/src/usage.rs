@@ -71,6 +71,7 @@ pub(crate) async fn durable_commit_ms(store: &EmbeddedStore) -> Result<f64, Fail
         error: None,
         spent: Money::ZERO,
         tenant: Tenant::default(),
+        part: false,
     };
     let new = NewRun {
         run,

@@ -9,7 +9,7 @@ use darkroom_backend::{
 };
 use darkroom_engine::input::{InputError, complete};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{ChildStart, Run, Spec, child_report};
+use darkroom_engine::{Again, ChildStart, Origin, Run, Spec, Wanted, child_report, recorded};
 use darkroom_proto::{Duration, ErrorClass, Map, Report, RunId, RunStatus, Sha256, Start, StepError};
 use std::sync::Arc;
 
@@ -150,15 +150,27 @@ impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
             if child.head.status.is_terminal() {
                 return Ok(child_report(&child));
             }
-            if start.is_cancelled {
-                let reason = format!("its parent {} does not want it any more", start.parent.run);
-                self.command(start.run, "parent", &RunCommand::Cancel { reason }).await?;
-            } else if child.head.status == RunStatus::Pending {
-                self.publish_starts(&[start.run]).await?;
+            let parent = start.parent.run;
+            let command = match (start.wanted, child.head.status) {
+                (Wanted::Cancelled, _) => {
+                    Some(RunCommand::Cancel { reason: format!("its parent {parent} does not want it any more") })
+                }
+                (Wanted::Paused, status) if status != RunStatus::Paused => {
+                    Some(RunCommand::Pause { reason: format!("{parent} is paused") })
+                }
+                (Wanted::Running, RunStatus::Paused) if start.spec.part.is_some() => {
+                    Some(RunCommand::Resume { from: None, set: Map::new() })
+                }
+                _ => None,
+            };
+            match command {
+                Some(command) => self.command(start.run, "parent", &command).await?,
+                None if child.head.status == RunStatus::Pending => self.publish_starts(&[start.run]).await?,
+                None => {}
             }
             return Ok(None);
         }
-        if start.is_cancelled {
+        if start.wanted == Wanted::Cancelled {
             let error = StepError::new(ErrorClass::Cancelled, "cancelled before it was started");
             return Ok(Some(start.failed(error)));
         }
@@ -170,6 +182,11 @@ impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
                 return Ok(Some(start.failed(error.advice("push the workflow again, and start the run anew"))));
             }
         };
+        if start.spec.part.is_some() {
+            let spec = self.with_earlier(&plan, start).await?;
+            self.submit(&[Submission { run: start.run, spec }]).await?;
+            return Ok(None);
+        }
         let inputs = match child_inputs(&plan, &start.spec.inputs) {
             Ok(inputs) => inputs,
             Err(error) => return Ok(Some(start.failed(error))),
@@ -177,6 +194,19 @@ impl<S: Store + Ledger, Q: Queue> Desk<S, Q> {
         let spec = Spec { workflow: plan.workflow.clone(), inputs, ..start.spec.clone() };
         self.submit(&[Submission { run: start.run, spec }]).await?;
         Ok(start.parent.detached.then(|| start.started()))
+    }
+
+    /// What a part is given, with what its earlier run has done.
+    async fn with_earlier(&self, plan: &Plan, start: &ChildStart) -> Result<Spec, DeskError> {
+        let mut spec = start.spec.clone();
+        if let Some(earlier) = start.earlier
+            && let Some(stored) = self.store.load(earlier).await?
+        {
+            let earlier = decode_run(earlier, &stored)?;
+            spec.recorded = recorded(plan, &earlier, Again::Fork, None);
+            spec.origin = Some(Origin { run: earlier.id, how: Again::Fork, from: None });
+        }
+        Ok(spec)
     }
 
     /// Puts a command into the inbox and nudges whoever owns the run.

@@ -128,6 +128,7 @@ pub(crate) fn summary(run: &Run, fingerprint: Sha256) -> RunSummary {
         error: failure.map(|failure| failure.error.clone()),
         spent: run.head.spent,
         tenant: run.spec.tenant.clone(),
+        part: run.spec.part.is_some(),
     }
 }
 
@@ -178,6 +179,8 @@ mod tests {
             children: BTreeMap::new(),
             parent: None,
             save_dir: None,
+            part: None,
+            allowance: None,
         };
         let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
         run.head.spent = Money(40_000);

@@ -3,6 +3,7 @@
 use crate::change::{Change, Event, Happened, What};
 use crate::expr::holds;
 use crate::lost::is_under_way;
+use crate::part::failed_in_part;
 use crate::plan::{Body, Node, NodeIndex, Plan, Work};
 use crate::retry::jittered;
 use crate::reuse::{self, Fate};
@@ -14,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// How many steps and instances one call begins at most; then it asks to be continued, so that one wide run does not
 /// hold up the others of its shard.
-const WORK_BUDGET: u32 = 256;
+const WORK_MAX: u32 = 256;
 
 /// Advances a run by one event.
 ///
@@ -66,7 +67,7 @@ pub fn advance(plan: &Plan, run: &mut Run, event: Event, now: Timestamp) -> Chan
 
 /// A turn in which nothing has happened yet.
 pub(crate) fn turn<'a>(plan: &'a Plan, run: &'a mut Run, now: Timestamp) -> Turn<'a> {
-    Turn { plan, run, now, change: Change::default(), budget: WORK_BUDGET, reached: VecDeque::new() }
+    Turn { plan, run, now, change: Change::default(), work_left: WORK_MAX, reached: VecDeque::new() }
 }
 
 /// Ends a run that can't be advanced, because doing so panics. What was under way in it is cancelled, so that a resume
@@ -110,7 +111,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) run: &'a mut Run,
     pub(crate) now: Timestamp,
     pub(crate) change: Change,
-    budget: u32,
+    /// How many steps and instances it may still begin.
+    work_left: u32,
     /// Steps whose predecessors have all ended, to be decided on.
     pub(crate) reached: VecDeque<StepPath>,
 }
@@ -126,7 +128,10 @@ impl Turn<'_> {
         }
         self.run.head.status = RunStatus::Running;
         self.happened(What::RunStarted);
-        self.begin_body(None);
+        match self.run.spec.part {
+            Some(_) => self.start_part(),
+            None => self.begin_body(None),
+        }
     }
 
     /// The steps of the body that an instance is, or of the top level.
@@ -372,6 +377,7 @@ impl Turn<'_> {
         }
         self.leave_window(&report.path);
         match report.outcome {
+            Outcome::Succeeded(succeeded) if report.path.range().is_some() => self.part_ended(&report.path, succeeded),
             Outcome::Succeeded(succeeded) => self.succeed(&report.path, succeeded),
             Outcome::Failed(error) => self.fail_attempt(&report.path, error),
             Outcome::Waiting(waiting) => self.wait(&report.path, waiting),
@@ -444,6 +450,9 @@ impl Turn<'_> {
 
     /// An attempt failed: another one, or the end of the step.
     pub(crate) fn fail_attempt(&mut self, path: &StepPath, error: StepError) {
+        if path.range().is_some() {
+            return self.fail(path, error);
+        }
         let Some(place) = self.plan.locate(path) else { return };
         let plan = self.plan;
         let Some((_, call)) = plan.call_at(&place) else { return };
@@ -486,6 +495,9 @@ impl Turn<'_> {
         if place.is_instance {
             return self.instance_ended(path);
         }
+        if self.is_divided_here(path) {
+            return self.settle(None);
+        }
         let parent = path.parent();
         for next in &self.plan.node(place.node).before {
             if self.may_begin(parent.as_ref(), *next) {
@@ -505,11 +517,12 @@ impl Turn<'_> {
                 _ => return,
             },
         };
-        // Backwards: of a long list the last is usually the one that is missing.
-        let undone = body.nodes.iter().rev().any(|node| match self.run.step(&self.child_path(instance, *node)) {
-            Some(step) => !step.state.ended(),
-            None => !failed,
-        });
+        let is_undone = |path: &StepPath| self.run.step(path).map_or(!failed, |step| !step.state.ended());
+        let undone = match (instance, &self.run.spec.part) {
+            (None, Some(part)) => is_undone(&part.path),
+            // Backwards: of a long list the last is usually the one that is missing.
+            _ => body.nodes.iter().rev().any(|node| is_undone(&self.child_path(instance, *node))),
+        };
         if undone {
             return;
         }
@@ -571,11 +584,11 @@ impl Turn<'_> {
             if self.run.ready.is_empty() && next_fan.is_none() {
                 return;
             }
-            if self.budget == 0 {
+            if self.work_left == 0 {
                 self.change.more = true;
                 return;
             }
-            self.budget -= 1;
+            self.work_left -= 1;
             match next_fan {
                 Some(path) => self.begin_instance(&path),
                 None => {
@@ -598,7 +611,9 @@ impl Turn<'_> {
             self.run.head.status = RunStatus::Cancelled;
             return self.happened(What::RunCancelled { reason });
         }
-        if self.run.head.failure.is_none() {
+        if self.run.spec.part.is_some() {
+            self.run.head.outputs = self.told();
+        } else if self.run.head.failure.is_none() {
             match self.outputs() {
                 Ok(outputs) => self.run.head.outputs = outputs,
                 Err(error) => {
@@ -613,7 +628,8 @@ impl Turn<'_> {
             }
             None => {
                 let failed = self.run.steps.iter().filter(|(_, step)| is_own_failure(step));
-                let tolerated = failed.filter(|(path, _)| !self.is_made_good(path)).count() as u32;
+                let own = failed.filter(|(path, _)| !self.is_made_good(path)).count() as u32;
+                let tolerated = own + self.run.steps.iter().map(|(path, step)| failed_in_part(path, step)).sum::<u32>();
                 self.run.head.status = RunStatus::Completed;
                 self.run.head.tolerated = tolerated;
                 self.happened(What::RunCompleted { tolerated });

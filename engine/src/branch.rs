@@ -63,6 +63,9 @@ impl Turn<'_> {
         error: &StepError,
         ending: Ending,
     ) -> bool {
+        if self.is_divided_here(path) {
+            return false;
+        }
         let Some(place) = self.plan.locate(path).filter(|place| !place.is_instance) else { return false };
         let Some(branch) = choose(self.plan.node(place.node), ending) else { return false };
         if self.run.step(path).is_none_or(|step| step.caught.is_some()) || self.is_abandoned(path) {
@@ -174,7 +177,8 @@ impl Turn<'_> {
             let place = self.plan.locate(path).filter(|place| has_begun && !place.is_instance)?;
             self.plan.node(place.node).branch(BranchKind::OnCancel)?;
             let is_undone = self.run.step(&path.child(BranchKind::OnCancel.name())).is_some();
-            (!is_undone && !is_compensation(path)).then(|| (step.finished_at, place.node, path.clone()))
+            (!is_undone && !is_compensation(path) && !self.is_divided_here(path))
+                .then(|| (step.finished_at, place.node, path.clone()))
         };
         self.run.steps.iter().filter_map(undo).max().map(|(.., path)| path)
     }

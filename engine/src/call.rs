@@ -9,7 +9,9 @@ use crate::run::{Place, State};
 use crate::save::clean_save_path;
 use crate::scope::{RunScope, value_error};
 use darkroom_proto::op::ParamType;
-use darkroom_proto::{Duration, ErrorClass, Map, Provenance, SaveTarget, Sha256, StepError, StepMessage, StepPath};
+use darkroom_proto::{
+    Duration, ErrorClass, Map, Money, Provenance, SaveTarget, Sha256, StepError, StepMessage, StepPath,
+};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -26,6 +28,9 @@ pub(crate) struct Attempt {
 impl Turn<'_> {
     /// Publishes the next attempt of a ready step, or fails it when its parameters have no value.
     pub(crate) fn dispatch(&mut self, path: &StepPath) {
+        if path.range().is_some() {
+            return self.start_child(path);
+        }
         if self.take_recorded(path) {
             return;
         }
@@ -100,13 +105,23 @@ impl Turn<'_> {
             timeout: call.timeout,
             save,
             provenance: Provenance { workflow: self.run.spec.workflow.clone(), definition: self.run.spec.definition },
-            budget: plan.budget.filter(|_| calls_a_provider),
+            budget: self.budget().filter(|_| calls_a_provider),
             ticket: None,
             deferred_since: None,
             epoch: None,
             cache,
         };
         Ok(Attempt { pool: call.pool(), message: Box::new(message), key, calls_a_provider })
+    }
+}
+
+impl Turn<'_> {
+    /// What the run may spend: what its workflow says, and no more than what it belongs to leaves it.
+    pub(crate) fn budget(&self) -> Option<Money> {
+        match (self.plan.budget.filter(|_| self.run.spec.part.is_none()), self.run.spec.allowance) {
+            (Some(own), Some(left)) => Some(own.min(left)),
+            (own, left) => own.or(left),
+        }
     }
 }
 

@@ -8,12 +8,14 @@ use crate::advance::Turn;
 use crate::call::parameters;
 use crate::change::{Effect, What};
 use crate::lost::is_under_way;
+use crate::part::part_report;
 use crate::plan::{Call, Plan};
-use crate::run::{Run, Spec, State};
+use crate::run::{Run, Spec, State, Step};
 use crate::save::clean_save_path;
 use crate::scope::{RunScope, value_error};
 use darkroom_proto::{
-    ErrorClass, Map, Outcome, Report, RunId, RunStatus, Sha256, StepCost, StepError, StepPath, Succeeded, Timestamp,
+    ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Sha256, StepCost, StepError, StepPath, Succeeded,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,8 +64,21 @@ pub struct ChildStart {
     pub spec: Spec,
     /// Its parent.
     pub parent: Parent,
-    /// It is not wanted any more: it is cancelled, or not started at all.
-    pub is_cancelled: bool,
+    /// What is wanted of it.
+    pub wanted: Wanted,
+    /// Of a part: a run whose outcomes it takes where it would do the same.
+    pub earlier: Option<RunId>,
+}
+
+/// What a parent wants of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// That it goes on.
+    Running,
+    /// That it begins nothing new; of parts only.
+    Paused,
+    /// That it ends; one that was not started is not started at all.
+    Cancelled,
 }
 
 impl ChildStart {
@@ -80,7 +95,7 @@ impl ChildStart {
 }
 
 impl Parent {
-    fn report(&self, outcome: Outcome, cost: StepCost) -> Report {
+    pub(crate) fn report(&self, outcome: Outcome, cost: StepCost) -> Report {
         let cost = StepCost {
             spent: self.spent.spent.plus(cost.spent),
             possible_duplicates: self.spent.possible_duplicates + cost.possible_duplicates,
@@ -94,6 +109,9 @@ impl Parent {
 pub fn child_report(run: &Run) -> Option<Report> {
     let parent = run.spec.parent.as_deref().filter(|parent| !parent.detached)?;
     let cost = StepCost { spent: run.head.spent, possible_duplicates: run.head.possible_duplicates };
+    if let (Some(_), Some(report)) = (&run.spec.part, part_report(run, parent, cost)) {
+        return Some(report);
+    }
     let outcome = match run.head.status {
         RunStatus::Completed => {
             let outputs = run.head.outputs.clone();
@@ -158,15 +176,28 @@ impl Turn<'_> {
 
     /// Starts the child of a step, or hears of it if it was started before.
     pub(crate) fn follow_child(&mut self, path: &StepPath) {
-        let is_cancelled = self.is_abandoned(path) || self.is_superfluous(path);
-        self.send_child(path, is_cancelled);
+        let wanted = match self.is_abandoned(path) || self.is_superfluous(path) {
+            true => Wanted::Cancelled,
+            false if path.range().is_some() && self.run.head.paused.is_some() => Wanted::Paused,
+            false => Wanted::Running,
+        };
+        self.send_child(path, wanted);
     }
 
-    fn send_child(&mut self, path: &StepPath, is_cancelled: bool) {
-        if is_cancelled && self.is_left_alone(path) {
+    /// The parts that run pause and go on with the run.
+    pub(crate) fn follow_parts(&mut self) {
+        let is_part = |(path, step): &(&StepPath, &Step)| path.range().is_some() && is_under_way(step);
+        let parts: Vec<StepPath> = self.run.steps.iter().filter(is_part).map(|(path, _)| path.clone()).collect();
+        for path in parts {
+            self.follow_child(&path);
+        }
+    }
+
+    fn send_child(&mut self, path: &StepPath, wanted: Wanted) {
+        if wanted == Wanted::Cancelled && self.is_left_alone(path) {
             return;
         }
-        match self.child_start(path, is_cancelled) {
+        match self.child_start(path, wanted) {
             Ok(None) => {}
             Ok(Some(start)) => {
                 if let Some(State::Retrying { .. }) = self.run.step(path).map(|step| step.state) {
@@ -182,7 +213,10 @@ impl Turn<'_> {
         }
     }
 
-    fn child_start(&mut self, path: &StepPath, is_cancelled: bool) -> Result<Option<ChildStart>, StepError> {
+    fn child_start(&mut self, path: &StepPath, wanted: Wanted) -> Result<Option<ChildStart>, StepError> {
+        if path.range().is_some() {
+            return Ok(self.part_start(path, wanted));
+        }
         let Some(place) = self.plan.locate(path) else { return Ok(None) };
         for frame in &place.frames {
             self.expand_again(&frame.fan_path);
@@ -224,7 +258,9 @@ impl Turn<'_> {
             spent: step.cost,
             detached: child.detach,
         };
+        let left = self.budget().map(|budget| Money(budget.0.saturating_sub(self.run.head.spent.0)));
         let spec = Spec {
+            allowance: left,
             workflow: child.reference.split('@').next().unwrap_or_default().to_owned(),
             definition: pinned.definition,
             inputs,
@@ -240,9 +276,10 @@ impl Turn<'_> {
             recorded: BTreeMap::new(),
             parent: Some(Box::new(parent.clone())),
             save_dir: save_dir(&scope, call)?,
+            part: None,
             ..Spec::clone(above)
         };
-        Ok(Some(ChildStart { run: id, spec, parent, is_cancelled }))
+        Ok(Some(ChildStart { run: id, spec, parent, wanted, earlier: None }))
     }
 
     /// What these steps lie in is stopped: their children are cancelled, or left to themselves.
@@ -255,7 +292,7 @@ impl Turn<'_> {
             if self.is_left_alone(path) {
                 self.call_off(path);
             } else if !has_not_begun {
-                self.send_child(path, true);
+                self.send_child(path, Wanted::Cancelled);
             }
         }
     }

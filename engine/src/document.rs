@@ -2,6 +2,7 @@
 
 use crate::change::{Happened, What};
 use crate::parking::CYCLES_MAX;
+use crate::part::part_items;
 use crate::plan::{Body, BranchKind, Call, FanOut, NodeIndex, Plan, Rule, Work};
 use crate::recorded::Again;
 use crate::run::{Place, Run, State, Step};
@@ -33,8 +34,9 @@ pub fn run_document(plan: &Plan, run: &Run) -> RunDocument {
             .parent
             .as_ref()
             .map(|parent| ParentDocument { run: parent.run.to_string(), step: parent.path.to_string() }),
-        steps: body_documents(plan, run, &plan.top, None),
-        outputs: run.head.outputs.clone(),
+        steps: top_documents(plan, run),
+        // What a part gave is told to the run that it is of.
+        outputs: if run.spec.part.is_some() { Map::new() } else { run.head.outputs.clone() },
         cost: CostDocument {
             estimated: run.spec.estimated.usd(),
             spent: run.head.spent.usd(),
@@ -67,22 +69,49 @@ pub fn event_document(seq: u64, happened: &Happened) -> Value {
     document
 }
 
-/// The document of one step, instance or fan-out; with all of its instances from number `after + 1` on, at most `limit`.
+/// The document of one step, instance or fan-out; with all of its instances from number `after + 1` on, at most `limit`. Of
+/// one that is done in parts: with its parts; what lies in them is in other runs ([`crate::lies_in`]).
 pub fn step_document(plan: &Plan, run: &Run, path: &StepPath, after: u32, limit: u32) -> Option<StepDocument> {
     let place = plan.locate(path)?;
     let mut document = match (&plan.node(place.node).work, place.is_instance) {
         _ if place.branch().is_some() => branch_document(plan, run, &place, path),
+        (Work::FanOut(_), true) if path.range().is_some() => part_document(run, path),
         (Work::FanOut(fan), true) => instance_document(plan, run, path, fan),
         (_, true) => return None,
         (_, false) => node_document(plan, run, place.node, path),
     };
     if let (Work::FanOut(fan), false) = (&plan.node(place.node).work, place.is_instance) {
-        let total = document.items.map_or(0, |items| items.total);
-        let numbers = after.saturating_add(1)..=after.saturating_add(limit).min(total);
-        document.steps = numbers.map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
+        let counts = run.step(path).and_then(|step| step.fan.as_ref());
+        document.steps = match counts.map(|counts| (counts, &counts.parts)) {
+            Some((counts, Some(parts))) => {
+                let page = parts.paths(path, counts.total).skip(after as usize).take(limit as usize);
+                page.map(|path| part_document(run, &path)).collect()
+            }
+            Some((counts, None)) => {
+                let after = counts.before.saturating_add(after);
+                let numbers = after.saturating_add(1)..=after.saturating_add(limit).min(counts.total);
+                numbers.map(|number| instance_document(plan, run, &path.instance(number), fan)).collect()
+            }
+            None => Vec::new(),
+        };
         document.steps.extend(branch_documents(plan, run, path));
     }
     Some(document)
+}
+
+/// How many instances a fan-out has to show, or parts, page by page.
+pub fn pages_of(run: &Run, path: &StepPath) -> u32 {
+    let Some(counts) = run.step(path).and_then(|step| step.fan.as_ref()) else { return 0 };
+    counts.parts.as_ref().map_or(counts.items().total, |parts| parts.count(counts.total))
+}
+
+/// The top-level steps; of a part the fan-out that it is of.
+fn top_documents(plan: &Plan, run: &Run) -> Vec<StepDocument> {
+    let place = run.spec.part.as_ref().and_then(|part| Some((plan.locate(&part.path)?, &part.path)));
+    match place {
+        Some((place, path)) => vec![node_document(plan, run, place.node, path)],
+        None => body_documents(plan, run, &plan.top, None),
+    }
 }
 
 fn body_documents(plan: &Plan, run: &Run, body: &Body, instance: Option<&StepPath>) -> Vec<StepDocument> {
@@ -103,10 +132,19 @@ fn node_document(plan: &Plan, run: &Run, node: NodeIndex, path: &StepPath) -> St
             document.items = Some(items.unwrap_or_default());
             document.cost = cost_within(run, path);
             document.output = step.map(|step| step.outputs.clone()).unwrap_or_default();
+            let counts = step.and_then(|step| step.fan.as_ref());
+            if let Some((counts, parts)) = counts.and_then(|counts| Some((counts, counts.parts.as_ref()?))) {
+                if parts.count(counts.total) <= INSTANCES_SHOWN {
+                    document.steps = parts.paths(path, counts.total).map(|path| part_document(run, &path)).collect();
+                }
+                return document;
+            }
+            let before = counts.map_or(0, |counts| counts.before);
             let total = begun_of(fan, step, document.items.map_or(0, |items| items.total));
             if total <= INSTANCES_SHOWN {
+                let numbers = before + 1..=before + total;
                 document.steps =
-                    (1..=total).map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
+                    numbers.map(|number| instance_document(plan, run, &path.instance(number), fan)).collect();
             }
             document
         }
@@ -153,6 +191,12 @@ fn instance_document(plan: &Plan, run: &Run, path: &StepPath, fan: &FanOut) -> S
         document.steps = body_documents(plan, run, body, Some(path));
     }
     document
+}
+
+/// The instances of a fan-out that are a run of their own.
+fn part_document(run: &Run, path: &StepPath) -> StepDocument {
+    let step = run.step(path);
+    StepDocument { items: Some(part_items(path, step)), ..blank(path, "part", step) }
 }
 
 fn call_document(path: &StepPath, call: &Call, step: Option<&Step>) -> StepDocument {

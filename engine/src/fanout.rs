@@ -2,19 +2,27 @@
 
 use crate::expr::ExprError;
 use crate::plan::{FanOut, Rule, Tolerate};
-use crate::run::Fan;
 use crate::scope::{RunScope, value_error};
 use darkroom_proto::{Artifact, ErrorClass, Map, StepError};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The most instances of one fan-out.
 pub const INSTANCES_MAX: u64 = 100_000;
 
 /// The items and axes of a fan-out, evaluated.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expansion {
     items: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     axes: Vec<(String, Vec<Value>)>,
+    /// How many items come before these: a part of a fan-out has only its own.
+    #[serde(default, skip_serializing_if = "is_none")]
+    before: u32,
+}
+
+fn is_none(before: &u32) -> bool {
+    *before == 0
 }
 
 impl Expansion {
@@ -42,7 +50,7 @@ impl Expansion {
             let values = template.resolve(scope).map_err(|error| failed(&what, error))?;
             axes.push((key.clone(), list(&format!("`{what}`"), values)?));
         }
-        let expansion = Expansion { items, axes };
+        let expansion = Expansion { items, axes, before: 0 };
         let total = (expansion.items.len() as u64).saturating_mul(expansion.combinations());
         if total > INSTANCES_MAX {
             return Err(StepError::new(
@@ -56,7 +64,14 @@ impl Expansion {
 
     /// Instances that are told apart by their numbers alone.
     fn numbered(count: usize) -> Expansion {
-        Expansion { items: vec![Value::Null; count], axes: Vec::new() }
+        Expansion { items: vec![Value::Null; count], axes: Vec::new(), before: 0 }
+    }
+
+    /// Only the items of the instances from `first` to `last`, at their places.
+    pub(crate) fn between(&self, first: u32, last: u32) -> Expansion {
+        let (from, to) = (self.index(first).saturating_sub(self.before), self.index(last).saturating_sub(self.before));
+        let items = self.items.iter().skip(from as usize).take((to - from) as usize + 1).cloned().collect();
+        Expansion { items, axes: self.axes.clone(), before: self.before + from }
     }
 
     /// How many instances there are.
@@ -80,7 +95,8 @@ impl Expansion {
 
     /// The item of an instance.
     pub fn item(&self, number: u32) -> &Value {
-        self.items.get(self.index(number) as usize).unwrap_or(&Value::Null)
+        let at = self.index(number).checked_sub(self.before);
+        at.and_then(|at| self.items.get(at as usize)).unwrap_or(&Value::Null)
     }
 
     /// The combination of an instance, its keys in the order of the matrix.
@@ -150,11 +166,11 @@ fn invalid(message: String) -> StepError {
 }
 
 impl Tolerate {
-    /// Whether so many failures are more than is tolerated.
-    pub(crate) fn is_exceeded(self, fan: &Fan) -> bool {
+    /// Whether so many failures of so many instances are more than is tolerated.
+    pub(crate) fn is_exceeded(self, failed: u32, total: u32) -> bool {
         match self {
-            Tolerate::Count(count) => fan.failed > count,
-            Tolerate::Percent(percent) => f64::from(fan.failed) * 100.0 > percent * f64::from(fan.total),
+            Tolerate::Count(count) => failed > count,
+            Tolerate::Percent(percent) => f64::from(failed) * 100.0 > percent * f64::from(total),
             Tolerate::All => false,
         }
     }
@@ -172,6 +188,7 @@ mod tests {
                 ("model".into(), vec![json!("x"), json!("y")]),
                 ("seed".into(), vec![json!(1), json!(2), json!(3)]),
             ],
+            before: 0,
         }
     }
 
@@ -188,8 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_fan_out_has_the_items_of_its_instances() {
+        let whole = expansion();
+        for (first, last) in [(1, 12), (5, 8), (6, 7), (7, 12), (12, 12)] {
+            let part = whole.between(first, last);
+            let nested = part.between(last, last);
+            for number in first..=last {
+                assert_eq!(part.item(number), whole.item(number), "{number} of {first}-{last}");
+                assert_eq!(part.combination(number), whole.combination(number));
+                assert_eq!(part.index(number), whole.index(number));
+            }
+            assert_eq!(nested.item(last), whole.item(last));
+            assert!(part.items.len() <= 2);
+        }
+        assert_eq!(whole.between(7, 12).items, [json!("b")]);
+    }
+
+    #[test]
     fn tolerance_is_a_count_or_a_share() {
-        let fan = |failed| Fan { total: 10, failed, ..Fan::default() };
         let cases = [
             (Tolerate::Count(0), 1, true),
             (Tolerate::Count(2), 2, false),
@@ -199,7 +232,7 @@ mod tests {
             (Tolerate::All, 10, false),
         ];
         for (tolerate, failed, exceeded) in cases {
-            assert_eq!(tolerate.is_exceeded(&fan(failed)), exceeded, "{tolerate:?} {failed}");
+            assert_eq!(tolerate.is_exceeded(failed, 10), exceeded, "{tolerate:?} {failed}");
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::advance::Turn;
 use crate::change::What;
 use crate::expr::Template;
 use crate::fanout::Expansion;
+use crate::part::part_label;
 use crate::plan::{FanOut, NodeIndex, Rule, Tolerate, Work};
 use crate::reuse::{self, Fate};
 use crate::run::{Fan, Frame, OnError, Place, Skipped, State, Step, depth};
@@ -33,7 +34,7 @@ impl Turn<'_> {
             return self.fail(path, error);
         }
         let counts = match &fan.rule {
-            Rule::Each { .. } | Rule::Repeat { .. } => Fan { total, ..Fan::default() },
+            Rule::Each { .. } | Rule::Repeat { .. } => Fan { total, parts: self.divided(fan, total), ..Fan::default() },
             Rule::Race(contenders) => self.line_up(contenders),
         };
         self.change_step(path, |step| step.fan = Some(counts));
@@ -87,7 +88,7 @@ impl Turn<'_> {
     }
 
     /// Puts a fan-out in line: inner ones before those that they lie in, so that what was begun is done first.
-    fn queue_fan(&mut self, path: &StepPath) {
+    pub(crate) fn queue_fan(&mut self, path: &StepPath) {
         let at = self.run.fans.partition_point(|other| depth(other) >= depth(path));
         self.run.fans.insert(at, path.clone());
     }
@@ -100,7 +101,7 @@ impl Turn<'_> {
                 return false;
             }
             let max = self.plan.locate(path).and_then(|place| match &self.plan.node(place.node).work {
-                Work::FanOut(fan) => fan.max_parallel,
+                Work::FanOut(node) => self.at_once(path, node, fan),
                 Work::Call(_) => None,
             });
             max.is_none_or(|max| fan.open < max)
@@ -118,21 +119,21 @@ impl Turn<'_> {
         self.change_step(fan_path, |step| {
             if let Some(state) = &mut step.fan {
                 begun = state.redo.pop_front().or_else(|| {
+                    let has_more = state.has_more();
                     state.next += 1;
-                    (state.next <= state.total).then_some(state.next)
+                    has_more.then_some(state.next)
                 });
                 state.open += u32::from(begun.is_some());
             }
         });
-        let exhausted = self
-            .run
-            .step(fan_path)
-            .and_then(|step| step.fan.as_ref())
-            .is_none_or(|fan| fan.next >= fan.total && fan.redo.is_empty());
+        let exhausted = self.run.step(fan_path).and_then(|step| step.fan.as_ref()).is_none_or(|fan| !fan.has_more());
         if exhausted {
             self.run.fans.retain(|path| path != fan_path);
         }
         let Some(number) = begun else { return };
+        if self.run.step(fan_path).and_then(|step| step.fan.as_ref()).is_some_and(|fan| fan.parts.is_some()) {
+            return self.begin_part(fan_path, number);
+        }
         self.next_begins(fan_path, fan);
         let instance = fan_path.instance(number);
         let mut frames = place.frames;
@@ -221,11 +222,16 @@ impl Turn<'_> {
         let Work::FanOut(fan) = &plan.node(place.node).work else { return };
         let tolerate = self.tolerance(fan, &place);
         let number = instance.last().1.unwrap_or_default();
+        let is_part = instance.range().is_some();
+        let is_over = is_part && self.count_part(&fan_path, instance);
+        let whole =
+            self.run.step(&fan_path).and_then(|step| step.fan.as_ref()).map_or(0, |fan| self.whole(&fan_path, fan));
         let mut enough = false;
         self.change_step(&fan_path, |step| {
             let Some(counts) = &mut step.fan else { return };
             counts.open = counts.open.saturating_sub(1);
             match state {
+                _ if is_part => {}
                 State::Completed => counts.completed += 1,
                 State::Cached | State::Skipped => counts.skipped += 1,
                 State::Failed => counts.failed += 1,
@@ -238,7 +244,8 @@ impl Turn<'_> {
                 | State::Held { .. }
                 | State::Open => {}
             }
-            if state == State::Failed && tolerate.is_exceeded(counts) && !counts.stopped {
+            let exceeds = state == State::Failed && tolerate.is_exceeded(counts.failed, whole);
+            if (exceeds || is_over) && !counts.stopped {
                 counts.stopped = true;
                 enough = true;
                 step.error = error;
@@ -246,7 +253,10 @@ impl Turn<'_> {
             }
         });
         let items = self.run.step(&fan_path).and_then(|step| step.fan.as_ref()).map(Fan::items).unwrap_or_default();
-        let label = self.label(&fan_path, number);
+        let label = match instance.range() {
+            Some((first, last)) => part_label(first, last),
+            None => self.label(&fan_path, number),
+        };
         let status = if state == State::Cached { StepStatus::Skipped } else { state.status() };
         self.happened(What::ItemEnded { step: instance.clone(), label, status, items });
         if enough {

@@ -67,6 +67,7 @@ impl Turn<'_> {
         for path in back {
             self.take_back(&path);
         }
+        self.follow_parts();
         self.run.derive_look();
         self.change.touched = true;
         self.happened(What::RunPaused { reason });
@@ -106,6 +107,7 @@ impl Turn<'_> {
         self.run.head.paused = None;
         self.change.touched = true;
         self.happened(What::RunResumed { from: None });
+        self.follow_parts();
         self.end_overdue_waits();
         self.run.derive_look();
     }

@@ -94,6 +94,7 @@ pub fn preview(
     route: &dyn Fn(&str, &str) -> Option<Offer>,
 ) -> Result<Preview, (StepPath, StepError)> {
     let mut run = run.clone();
+    run.divide_over(u32::MAX);
     if run.head.status.is_terminal() {
         crate::advance::advance(plan, &mut run, Event::Resume { from: from.cloned(), set: Map::new() }, now);
     }

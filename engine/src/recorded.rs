@@ -24,6 +24,9 @@ pub struct Recorded {
     /// A file of it is not in the artifact store any more, so that it has to be done again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_gone: bool,
+    /// The run that it was, if it was a part of a wide fan-out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 /// Which run a run was made from.
@@ -58,7 +61,9 @@ pub fn recorded(plan: &Plan, run: &Run, how: Again, from: Option<&StepPath>) -> 
     let done: Vec<StepPath> = after
         .steps
         .iter()
-        .filter(|(_, step)| matches!(step.state, State::Completed | State::Cached))
+        .filter(|(path, step)| {
+            matches!(step.state, State::Completed | State::Cached) || path.range().is_some() && step.child.is_some()
+        })
         .map(|(path, _)| path.clone())
         .collect();
     let now = after.head.updated_at;
@@ -66,10 +71,15 @@ pub fn recorded(plan: &Plan, run: &Run, how: Again, from: Option<&StepPath>) -> 
     turn.expand_restored();
     let mut recorded = BTreeMap::new();
     for path in done.into_iter().take(RECORDED_MAX) {
+        if let (Some(_), Some(part)) = (path.range(), turn.run.step(&path).and_then(|step| step.child)) {
+            let (key, outputs) = (Sha256::of(b"part"), Map::new());
+            recorded.insert(path, Recorded { key, outputs, saved: None, is_gone: false, run: Some(part) });
+            continue;
+        }
         let Some(key) = turn.key_of(&path, how) else { continue };
         let Some(step) = turn.run.step(&path) else { continue };
-        recorded
-            .insert(path, Recorded { key, outputs: step.outputs.clone(), saved: step.saved.clone(), is_gone: false });
+        let (outputs, saved) = (step.outputs.clone(), step.saved.clone());
+        recorded.insert(path, Recorded { key, outputs, saved, is_gone: false, run: None });
     }
     recorded
 }

@@ -51,6 +51,15 @@ impl Turn<'_> {
         if !self.run.head.status.is_terminal() {
             return self.unpause(set);
         }
+        if let Some(parent) = self.run.spec.parent.as_ref().filter(|_| self.run.spec.part.is_some()) {
+            let reason = format!("it is a part of {}: resume that", parent.run);
+            return self.happened(What::Refused {
+                command: "resume".to_owned(),
+                by: String::new(),
+                key: String::new(),
+                reason,
+            });
+        }
         if !self.set_inputs(from.as_ref(), set) {
             return;
         }
@@ -171,6 +180,9 @@ impl Turn<'_> {
 
     /// Forgets an instance, so that it is begun again. False if it had not begun.
     fn forget_instance(&mut self, fan_path: &StepPath, instance: &StepPath) -> bool {
+        if instance.range().is_some() {
+            return self.uncount_part(fan_path, instance);
+        }
         let (Some(number), Some(state)) = (instance.last().1, self.run.step(instance).map(|step| step.state)) else {
             return false;
         };
@@ -248,7 +260,7 @@ impl Turn<'_> {
 
     fn is_single(&self, node: &NodeIndex, instance: &StepPath) -> bool {
         let number = instance.last().1.unwrap_or(1);
-        matches!(&self.plan.node(*node).work, Work::FanOut(fan) if fan.is_single(number))
+        instance.range().is_some() || matches!(&self.plan.node(*node).work, Work::FanOut(fan) if fan.is_single(number))
     }
 
     /// An instance that failed goes on with the steps of it that are done.

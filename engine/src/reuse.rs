@@ -141,7 +141,7 @@ fn saves_inside(plan: &Plan, node: &Node) -> bool {
 }
 
 /// Everything that a step reads, the steps in its body included.
-fn references(plan: &Plan, node: &Node) -> BTreeSet<Reference> {
+pub(crate) fn references(plan: &Plan, node: &Node) -> BTreeSet<Reference> {
     let mut all: BTreeSet<Reference> = BTreeSet::new();
     for condition in &node.conditions {
         all.extend(condition.references.iter().cloned());

@@ -5,6 +5,7 @@ use crate::child::{Parent, Pinned};
 use crate::fanout::Expansion;
 use crate::held::Held;
 use crate::parking::{Parking, RECHECK_EVERY};
+use crate::part::{PART_MAX, Part, Parts};
 use crate::plan::{Body, BranchKind, NodeIndex, Plan, Work};
 use crate::recorded::{Origin, Recorded};
 use crate::signal::Signal;
@@ -13,7 +14,7 @@ use crate::task::Pulse;
 use crate::watch::Watch;
 use darkroom_proto::{
     CachedFrom, Duration, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost, StepError,
-    StepPath, StepStatus, Tenant, Timestamp,
+    StepPath, StepStatus, Tenant, Timestamp, instance_numbers,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -78,6 +79,12 @@ pub struct Spec {
     /// What it saves lies under this path of the output folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save_dir: Option<String>,
+    /// The instances that it has of a fan-out of its parent, if it is no more than a part of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Box<Part>>,
+    /// What the run that it belongs to leaves it to spend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Money>,
 }
 
 impl Spec {
@@ -104,6 +111,8 @@ impl Spec {
             children: BTreeMap::new(),
             parent: None,
             save_dir: None,
+            part: None,
+            allowance: None,
         }
     }
 }
@@ -432,17 +441,33 @@ pub struct Fan {
     /// Of a race: when the next contender begins, if not sooner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_at: Option<Timestamp>,
+    /// Where it is done in parts, that are runs of their own: which. `next`, `redo` and `open` then speak of parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Box<Parts>>,
+    /// In such a run: how many instances come before its own. `total` is its last one there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub before: u32,
 }
 
 impl Fan {
     /// Whether every instance has ended that it waits for.
     pub fn is_done(&self) -> bool {
-        self.enough || self.open == 0 && (self.stopped || (self.next >= self.total && self.redo.is_empty()))
+        self.enough || self.open == 0 && (self.stopped || !self.has_more())
+    }
+
+    /// Whether not everything of it was begun.
+    pub(crate) fn has_more(&self) -> bool {
+        self.next < self.parts.as_ref().map_or(self.total, |parts| parts.count(self.total)) || !self.redo.is_empty()
     }
 
     /// The counts as documents show them.
     pub fn items(&self) -> ItemsDocument {
-        ItemsDocument { total: self.total, completed: self.completed, skipped: self.skipped, failed: self.failed }
+        ItemsDocument {
+            total: self.total - self.before.min(self.total),
+            completed: self.completed,
+            skipped: self.skipped,
+            failed: self.failed,
+        }
     }
 }
 
@@ -477,6 +502,8 @@ pub struct Run {
     pub(crate) recheck_every: Duration,
     /// In which life the store is.
     pub(crate) epoch: Option<Arc<str>>,
+    /// Wider fan-outs are done in parts of this size.
+    pub(crate) part_max: u32,
     /// How many steps are in the states that its status follows from.
     pub(crate) tally: Tally,
 }
@@ -516,6 +543,7 @@ impl Run {
             possible_duplicates: 0,
             outputs: Map::new(),
         };
+        let expansions = spec.part.as_deref().map(Part::expansions).unwrap_or_default();
         Run {
             id,
             spec,
@@ -525,11 +553,12 @@ impl Run {
             overrides: Map::new(),
             ready: VecDeque::new(),
             fans: Vec::new(),
-            expansions: BTreeMap::new(),
+            expansions,
             is_restored: false,
             room: WINDOW_MIN,
             recheck_every: RECHECK_EVERY,
             epoch: None,
+            part_max: PART_MAX,
             tally: Tally::default(),
         }
     }
@@ -556,11 +585,7 @@ impl Run {
             .steps
             .iter()
             .filter(|(_, step)| step.state == State::Open)
-            .filter(|(_, step)| {
-                step.fan
-                    .as_ref()
-                    .is_some_and(|fan| !fan.stopped && !fan.enough && (fan.next < fan.total || !fan.redo.is_empty()))
-            })
+            .filter(|(_, step)| step.fan.as_ref().is_some_and(|fan| !fan.stopped && !fan.enough && fan.has_more()))
             .map(|(path, step)| (std::cmp::Reverse(depth(path)), step.started_at, path))
             .collect();
         fans.sort();
@@ -576,6 +601,12 @@ impl Run {
     /// Says how often steps are checked whose fast retries are spent.
     pub fn recheck(&mut self, every: Duration) {
         self.recheck_every = every;
+    }
+
+    /// Says how many instances of a fan-out it has itself; wider ones are done in parts. All of them, where nobody starts
+    /// other runs.
+    pub fn divide_over(&mut self, instances: u32) {
+        self.part_max = instances.max(1);
     }
 
     /// Says in which life the store is; messages carry the one in which they were sent first.
@@ -696,7 +727,8 @@ impl Place {
 
     /// The number of the instance that the path names, if it names one.
     pub(crate) fn number(&self) -> Option<u32> {
-        self.frames.last().filter(|frame| self.is_instance && frame.branch.is_none()).map(|frame| frame.number)
+        let is_one = |frame: &&Frame| self.is_instance && frame.branch.is_none() && frame.until.is_none();
+        self.frames.last().filter(is_one).map(|frame| frame.number)
     }
 
     /// Of an instance: its fan-out as a whole.
@@ -718,6 +750,8 @@ pub(crate) struct Frame {
     pub(crate) fan_path: StepPath,
     /// The instance's number, from 1; 0 for a branch.
     pub(crate) number: u32,
+    /// The last of the instances, where it is several of them together.
+    pub(crate) until: Option<u32>,
     /// The branch, where it is none of its instances but a branch of the step.
     pub(crate) branch: Option<BranchKind>,
 }
@@ -725,14 +759,15 @@ pub(crate) struct Frame {
 impl Frame {
     /// Instance `number` of a container.
     pub(crate) fn instance(fan: NodeIndex, fan_path: StepPath, number: u32) -> Frame {
-        Frame { fan, fan_path, number, branch: None }
+        Frame { fan, fan_path, number, until: None, branch: None }
     }
 
     /// The path of the instance or branch.
     pub(crate) fn path(&self) -> StepPath {
-        match self.branch {
-            Some(branch) => self.fan_path.child(branch.name()),
-            None => self.fan_path.instance(self.number),
+        match (self.branch, self.until) {
+            (Some(branch), _) => self.fan_path.child(branch.name()),
+            (None, Some(last)) => self.fan_path.part(self.number, last),
+            (None, None) => self.fan_path.instance(self.number),
         }
     }
 }
@@ -748,19 +783,19 @@ impl Plan {
             if let (Some(owner), Some(kind)) = (last, BranchKind::from_name(segment)) {
                 body = &self.node(owner).branch(kind)?.body;
                 let fan_path = self.path_in(&frames, owner);
-                frames.push(Frame { fan: owner, fan_path, number: 0, branch: Some(kind) });
+                frames.push(Frame { fan: owner, fan_path, number: 0, until: None, branch: Some(kind) });
                 place = Some((owner, true));
                 continue;
             }
             let (id, number) = match segment.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
-                Some((id, number)) => (id, Some(number.parse::<u32>().ok()?)),
+                Some((id, text)) => (id, Some(instance_numbers(text)?)),
                 None => (segment, None),
             };
             let node = self.find(body, id)?;
-            if let Some(number) = number {
+            if let Some((number, until)) = number {
                 let Work::FanOut(fan) = &self.node(node).work else { return None };
                 let fan_path = self.path_in(&frames, node);
-                frames.push(Frame::instance(node, fan_path, number));
+                frames.push(Frame { until, ..Frame::instance(node, fan_path, number) });
                 body = fan.body_of(number);
             }
             place = Some((node, number.is_some()));

@@ -2,11 +2,28 @@
 
 use crate::expr::{ExprError, Reference, Scope, Template};
 use crate::fanout::Expansion;
+use crate::part::gathered;
 use crate::plan::{Argument, FanOut, NodeIndex, Plan, Rule, Source, Wire, Work};
 use crate::run::{Frame, Run, State, Step};
 use darkroom_proto::op::OutputType;
-use darkroom_proto::{Artifact, ErrorClass, Kind, Map, StepError, StepPath};
+use darkroom_proto::{Artifact, ErrorClass, Kind, Map, RunId, StepError, StepPath, StepStatus, Timestamp};
 use serde_json::{Value, json};
+
+/// What an instance of a fan-out came to.
+struct Instance<'a> {
+    number: u32,
+    status: StepStatus,
+    error: Value,
+    outputs: Option<&'a Map>,
+    /// Which of them is the primary one.
+    primary: &'static str,
+}
+
+impl Instance<'_> {
+    fn is_ok(&self) -> bool {
+        matches!(self.status, StepStatus::Completed | StepStatus::Cached)
+    }
+}
 
 /// The values that a step instance sees.
 pub(crate) struct RunScope<'a> {
@@ -32,9 +49,9 @@ impl Scope for RunScope<'_> {
             Reference::Error => self.error(),
             Reference::Previous => self.previous(),
             Reference::Run(name) => match name.as_str() {
-                "id" => self.run.id.to_string().into(),
+                "id" => self.handed_in().0.to_string().into(),
                 "workflow" => self.run.spec.workflow.clone().into(),
-                "started_at" => self.run.spec.created_at.to_string().into(),
+                "started_at" => self.handed_in().1.to_string().into(),
                 _ => Value::Null,
             },
             // Known only to a wait that is asked about an event.
@@ -49,6 +66,18 @@ impl Scope for RunScope<'_> {
 }
 
 impl RunScope<'_> {
+    /// The run that somebody handed in, which this one may be a part of, and when.
+    fn handed_in(&self) -> (RunId, Timestamp) {
+        let spec = &self.run.spec;
+        spec.part.as_ref().map_or((self.run.id, spec.created_at), |part| (part.run, part.created_at))
+    }
+
+    /// The state of a step, if it is not pending; of a part, also of those outside it.
+    fn step(&self, path: &StepPath) -> Option<&Step> {
+        let outside = || self.run.spec.part.as_ref().and_then(|part| part.steps.get(path));
+        self.run.step(path).or_else(outside)
+    }
+
     /// The path of a node as seen from here; `None` when it lies in another body.
     pub(crate) fn path_of(&self, node: NodeIndex) -> Option<StepPath> {
         let here = self.plan.node(node);
@@ -99,7 +128,7 @@ impl RunScope<'_> {
     /// What the step failed of whose branch this is.
     fn error(&self) -> Value {
         let frame = self.frames.iter().rev().find(|frame| frame.branch.is_some());
-        let caught = frame.and_then(|frame| self.run.step(&frame.fan_path)).and_then(|step| step.caught.as_ref());
+        let caught = frame.and_then(|frame| self.step(&frame.fan_path)).and_then(|step| step.caught.as_ref());
         caught.map_or(Value::Null, |caught| {
             let error = &caught.error;
             json!({
@@ -123,7 +152,7 @@ impl RunScope<'_> {
 
     fn step_value(&self, node: NodeIndex, name: &str) -> Value {
         let Some(path) = self.path_of(node) else { return Value::Null };
-        let Some(step) = self.run.step(&path) else { return Value::Null };
+        let Some(step) = self.step(&path) else { return Value::Null };
         match (name, &self.plan.node(node).work) {
             // Of a request that was answered it is the answer's; in the results of a fan-out always the step's.
             ("status", Work::Call(_)) if step.outputs.contains_key("status") => step.outputs["status"].clone(),
@@ -155,78 +184,105 @@ impl RunScope<'_> {
             "completed" => counts.completed.into(),
             "skipped" => counts.skipped.into(),
             "failed" => counts.failed.into(),
-            "results" => self.results(path, counts.total, fan, |_| true),
-            "ok" => self.results(path, counts.total, fan, |ok| ok),
-            "images" => self.primaries(path, counts.total, fan, Kind::Image),
-            "videos" => self.primaries(path, counts.total, fan, Kind::Video),
-            "audios" => self.primaries(path, counts.total, fan, Kind::Audio),
+            "results" => self.results(path, step, fan, |_| true),
+            "ok" => self.results(path, step, fan, |ok| ok),
+            "images" => self.primaries(path, step, fan, Kind::Image),
+            "videos" => self.primaries(path, step, fan, Kind::Video),
+            "audios" => self.primaries(path, step, fan, Kind::Audio),
             _ => Value::Null,
         }
     }
 
+    /// What every instance came to, in order, wherever it was done.
+    fn each_instance(&self, path: &StepPath, step: &Step, fan: &FanOut, visit: &mut dyn FnMut(Instance<'_>)) {
+        let Some(counts) = &step.fan else { return };
+        let Some(parts) = &counts.parts else {
+            for number in counts.before + 1..=counts.total {
+                let instance_path = path.instance(number);
+                let instance = self.step(&instance_path);
+                let (outputs, primary) = match self.instance_outputs(&instance_path, fan) {
+                    Some((outputs, primary)) => (Some(outputs), primary),
+                    None => (None, ""),
+                };
+                let status = instance.map_or(StepStatus::Pending, |step| step.state.status());
+                visit(Instance { number, status, error: instance.map_or(Value::Null, error_value), outputs, primary });
+            }
+            return;
+        };
+        let primary = self.primary(fan, 1);
+        for part in parts.paths(path, counts.total) {
+            let gathered = self.step(&part).map(gathered).unwrap_or_default();
+            let (first, last) = part.range().unwrap_or((1, 0));
+            let mut gathered = gathered.into_iter();
+            for number in first..=last {
+                let known = gathered.next();
+                let known = known.as_ref();
+                visit(Instance {
+                    number,
+                    status: known.map_or(StepStatus::Pending, |known| known.status),
+                    error: known.and_then(|known| known.error.as_ref()).map_or(Value::Null, stated),
+                    outputs: known.filter(|_| primary.is_some()).map(|known| &known.outputs),
+                    primary: primary.unwrap_or_default(),
+                });
+            }
+        }
+    }
+
     /// The results of the instances whose being ok passes the filter, in order.
-    fn results(&self, path: &StepPath, total: u32, fan: &FanOut, wanted: impl Fn(bool) -> bool) -> Value {
+    fn results(&self, path: &StepPath, step: &Step, fan: &FanOut, wanted: impl Fn(bool) -> bool) -> Value {
         let expansion = self.run.expansions.get(path);
         let mut results = Vec::new();
-        for number in 1..=total {
-            let instance_path = path.instance(number);
-            let instance = self.run.step(&instance_path);
-            let ok = instance.is_some_and(is_ok);
-            if !wanted(ok) {
-                continue;
+        self.each_instance(path, step, fan, &mut |instance| {
+            if !wanted(instance.is_ok()) {
+                return;
             }
             let mut result = Map::new();
-            result.insert("ok".into(), ok.into());
-            result.insert("status".into(), self.run.status_of(&instance_path).name().into());
+            result.insert("ok".into(), instance.is_ok().into());
+            result.insert("status".into(), instance.status.name().into());
             if let Some(expansion) = expansion {
+                let number = instance.number;
                 result.insert("index".into(), expansion.index(number).into());
                 result.insert("number".into(), (expansion.index(number) + 1).into());
                 result.insert("item".into(), expansion.item(number).clone());
                 result.insert("matrix".into(), Value::Object(expansion.combination(number)));
             }
-            result.insert("error".into(), instance.map_or(Value::Null, error_value));
-            if let Some((outputs, _)) = self.instance_outputs(&instance_path, fan) {
-                for (name, value) in outputs {
-                    result.entry(name.clone()).or_insert_with(|| value.clone());
-                }
+            result.insert("error".into(), instance.error);
+            for (name, value) in instance.outputs.into_iter().flatten() {
+                result.entry(name.clone()).or_insert_with(|| value.clone());
             }
             results.push(Value::Object(result));
-        }
+        });
         Value::Array(results)
     }
 
-    fn primaries(&self, path: &StepPath, total: u32, fan: &FanOut, kind: Kind) -> Value {
+    fn primaries(&self, path: &StepPath, step: &Step, fan: &FanOut, kind: Kind) -> Value {
         let mut artifacts = Vec::new();
-        for number in 1..=total {
-            let instance_path = path.instance(number);
-            if !self.run.step(&instance_path).is_some_and(is_ok) {
-                continue;
-            }
-            if let Some((outputs, primary)) = self.instance_outputs(&instance_path, fan)
-                // A child gives what its workflow declares: the first of that kind.
-                && let Some(value) = outputs.get(primary).or_else(|| {
-                    let is_kind = |value: &&Value| Artifact::from_value(value).is_some_and(|file| file.kind() == kind);
-                    outputs.values().find(is_kind).filter(|_| primary.is_empty())
-                })
-                && Artifact::from_value(value).is_some_and(|artifact| artifact.kind() == kind)
-            {
-                artifacts.push(value.clone());
-            }
-        }
+        let is_kind = |value: &&Value| Artifact::from_value(value).is_some_and(|file| file.kind() == kind);
+        self.each_instance(path, step, fan, &mut |instance| {
+            let (Some(outputs), true) = (instance.outputs, instance.is_ok()) else { return };
+            let primary = outputs.get(instance.primary);
+            // A child gives what its workflow declares: the first of that kind.
+            let value = primary.or_else(|| outputs.values().find(is_kind).filter(|_| instance.primary.is_empty()));
+            artifacts.extend(value.filter(is_kind).cloned());
+        });
         Value::Array(artifacts)
+    }
+
+    /// Which output of instance `number` is the primary one; `None` if it has none of its own.
+    fn primary(&self, fan: &FanOut, number: u32) -> Option<&'static str> {
+        match &self.plan.node(*fan.body_of(number).nodes.last()?).work {
+            Work::Call(call) => Some(call.op.primary),
+            Work::FanOut(inner) if inner.has_items() => None,
+            Work::FanOut(inner) => Some(self.plan.primary(inner)),
+        }
     }
 
     /// The outputs of the last step of an instance, and which of them is the primary one.
     pub(crate) fn instance_outputs(&self, instance: &StepPath, fan: &FanOut) -> Option<(&Map, &'static str)> {
         let number = instance.last().1.unwrap_or(1);
         let last = self.plan.node(*fan.body_of(number).nodes.last()?);
-        let primary = match &last.work {
-            Work::Call(call) => call.op.primary,
-            Work::FanOut(inner) if inner.has_items() => return None,
-            Work::FanOut(inner) => self.plan.primary(inner),
-        };
-        let step =
-            if fan.is_single(number) { self.run.step(instance) } else { self.run.step(&instance.child(&last.id)) }?;
+        let primary = self.primary(fan, number)?;
+        let step = if fan.is_single(number) { self.step(instance) } else { self.step(&instance.child(&last.id)) }?;
         Some((&step.outputs, primary))
     }
 }
@@ -250,12 +306,16 @@ pub(crate) fn is_ok(step: &Step) -> bool {
 
 fn error_value(step: &Step) -> Value {
     match (&step.error, step.state) {
-        (Some(error), State::Failed) => json!({
-            "class": error.class.name(), "code": error.code, "message": error.message, "advice": error.advice,
-            "retryable": error.class.retryable(),
-        }),
+        (Some(error), State::Failed) => stated(error),
         _ => Value::Null,
     }
+}
+
+fn stated(error: &StepError) -> Value {
+    json!({
+        "class": error.class.name(), "code": error.code, "message": error.message, "advice": error.advice,
+        "retryable": error.class.retryable(),
+    })
 }
 
 /// The artifact that a value is, or has, for the parameter of this name.

@@ -6,7 +6,7 @@ use crate::change::What;
 use crate::lost::is_under_way;
 use crate::plan::{BranchKind, Work};
 use crate::race::has_enough;
-use crate::run::{Failure, Fan, OnError, State, Step};
+use crate::run::{Failure, OnError, State, Step};
 use darkroom_proto::{StepError, StepPath};
 
 impl Turn<'_> {
@@ -92,6 +92,9 @@ impl Turn<'_> {
 
     /// Whether the run goes on although the step failed: it, or an instance around it, may fail.
     pub(crate) fn run_goes_on_without(&self, path: &StepPath) -> bool {
+        if self.is_divided_here(path) {
+            return false;
+        }
         if self.goes_on_without(path) {
             return true;
         }
@@ -108,8 +111,8 @@ impl Turn<'_> {
         if let (Some(_), Work::FanOut(fan)) = (place.number(), &self.plan.node(place.node).work)
             && let Some(counts) = self.run.step(&parent).and_then(|step| step.fan.as_ref())
         {
-            let with_it = Fan { total: counts.total, failed: counts.failed + 1, ..Fan::default() };
-            if !counts.stopped && !self.tolerance(fan, &place.around()).is_exceeded(&with_it) {
+            let whole = self.whole(&parent, counts);
+            if !counts.stopped && !self.tolerance(fan, &place.around()).is_exceeded(counts.failed + 1, whole) {
                 return true;
             }
         }
@@ -123,13 +126,13 @@ impl Turn<'_> {
         let is_stopped_by_user = matches!(&node.work, Work::FanOut(fan) if fan.has_items())
             && place.frames.is_empty()
             && self.run.spec.on_error == Some(OnError::Stop);
-        !place.is_instance && node.continue_on_error && !is_stopped_by_user
+        !place.is_instance && node.continue_on_error && !is_stopped_by_user && !self.is_divided_here(path)
     }
 
     /// The failure of a step fails what it lies in: the instance, or the run.
     pub(crate) fn escalate(&mut self, path: &StepPath, failed_at: StepPath, error: StepError) {
         let is_single_instance = path.last().1.is_some();
-        match path.parent() {
+        match path.parent().filter(|_| !self.is_divided_here(path)) {
             Some(_) if is_single_instance => {} // `instance_ended` counts it
             Some(instance) => {
                 self.change_step(&instance, |step| {
@@ -208,8 +211,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether the path is an instance that is itself a call.
+    /// Whether the path is an instance that is itself a call, or a part.
     fn is_call(&self, path: &StepPath) -> bool {
-        self.plan.locate(path).is_some_and(|place| place.is_instance && self.plan.call_at(&place).is_some())
+        let is_call = |place: crate::run::Place| place.is_instance && self.plan.call_at(&place).is_some();
+        path.range().is_some() || self.plan.locate(path).is_some_and(is_call)
     }
 }

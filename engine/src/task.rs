@@ -80,7 +80,9 @@ impl Turn<'_> {
     }
 
     fn task_timeout(&self, path: &StepPath) -> Option<Duration> {
-        let (_, call) = self.plan.call_at(&self.plan.locate(path)?)?;
+        // A part of a wide fan-out is a run, whatever its instances are.
+        let place = self.plan.locate(path).filter(|_| path.range().is_none())?;
+        let (_, call) = self.plan.call_at(&place)?;
         call.task.as_ref().map(|_| call.timeout)
     }
 

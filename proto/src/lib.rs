@@ -32,7 +32,7 @@ pub use id::{ParseRunIdError, RunId};
 pub use message::{
     Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION, Waiting, Working,
 };
-pub use path::{StepPath, StepPathError};
+pub use path::{StepPath, StepPathError, instance_numbers};
 pub use schedule::{ParseScheduleIdError, ScheduleId, Scheduled};
 pub use status::{RunStatus, StepStatus};
 pub use task::{ParseTaskTokenError, ReportTo, TASK_VERSION, TaskError, TaskMessage, TaskReport, TaskSaid, TaskToken};

@@ -7,7 +7,7 @@ use crate::stage::Stage;
 use crate::trial::Trial;
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Compiled, Pinned, Source, compile, held_op, render};
-use darkroom_proto::{Map, Money, StepPath};
+use darkroom_proto::{Map, StepPath};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,33 +99,13 @@ impl Testkit {
         let stage = Stage::new()?;
         let inputs = inputs::complete(&self.plan.inputs, &self.inputs, &stage, &self.folder, &self.home)
             .map_err(|bad| TestkitError::Input { message: bad.message, advice: bad.advice })?;
+        let pin = |name: &str| (name.to_owned(), Pinned { definition: self.plan.definition, files: Map::new() });
         let spec = darkroom_engine::Spec {
-            tenant: Default::default(),
-            origin: None,
-            recorded: Default::default(),
-            workflow: self.plan.workflow.clone(),
-            definition: self.plan.definition,
-            inputs,
-            created_at: Trial::BEGINS,
             artifacts_url: stage.artifacts_url(),
             out: Some(stage.out().display().to_string()),
-            filename: None,
-            only: None,
-            on_error: None,
-            fresh: false,
-            existing: Default::default(),
-            estimated: Money::ZERO,
-            saved: Default::default(),
-            schedule: None,
             // A mock stands for each of them.
-            children: self
-                .plan
-                .children()
-                .into_iter()
-                .map(|name| (name.to_owned(), Pinned { definition: self.plan.definition, files: Map::new() }))
-                .collect(),
-            parent: None,
-            save_dir: None,
+            children: self.plan.children().into_iter().map(pin).collect(),
+            ..darkroom_engine::Spec::new(&self.plan, inputs, Trial::BEGINS)
         };
         Ok(Trial::start(self.plan.clone(), spec, stage, self.mocks.clone(), self.folder.clone()))
     }

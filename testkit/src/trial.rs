@@ -6,7 +6,7 @@ use crate::mock::{Answer, Mock, matches, span};
 use crate::stage::Stage;
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{
-    Change, ChildStart, Effect, Event, Happened, Held, Run, Spec, State, What, advance, parked, run_document,
+    Change, ChildStart, Effect, Event, Happened, Held, Run, Spec, State, Wanted, What, advance, parked, run_document,
     step_document,
 };
 use darkroom_proto::op;
@@ -84,6 +84,7 @@ impl Trial {
     ) -> Trial {
         let id = RunId::from_key("testkit", &spec.workflow);
         let mut run = Run::new(id, Arc::new(spec));
+        run.divide_over(u32::MAX);
         run.make_room(SLOTS);
         let mut trial = Trial {
             plan,
@@ -290,7 +291,7 @@ impl Trial {
 
     /// What becomes of a child: its mock says. It has no workers of its own here.
     fn start_child(&mut self, start: &ChildStart) {
-        let ChildStart { parent, spec, is_cancelled, .. } = start;
+        let ChildStart { parent, spec, wanted, .. } = start;
         let message = StepMessage {
             run: parent.run,
             path: parent.path.clone(),
@@ -307,7 +308,7 @@ impl Trial {
             epoch: None,
             cache: None,
         };
-        if *is_cancelled {
+        if *wanted == Wanted::Cancelled {
             self.voided.insert((message.path.clone(), message.generation));
             self.is_called_off(&message, true);
         } else if self.mock_of(&message.path).is_none() {

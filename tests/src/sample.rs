@@ -38,6 +38,7 @@ pub fn summary(number: u32, status: RunStatus) -> RunSummary {
         error: None,
         spent: Money::ZERO,
         tenant: Tenant::default(),
+        part: false,
     }
 }
 

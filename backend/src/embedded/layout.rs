@@ -254,6 +254,7 @@ impl<'a> Reader<'a> {
             error: if error.is_empty() { None } else { Some(decode_named("the error of a run", error)?) },
             spent: Money::ZERO,
             tenant: Tenant::default(),
+            part: false,
         })
     }
 }
@@ -291,6 +292,7 @@ mod tests {
             error: Some(StepError::new(ErrorClass::Timeout, "too slow").advice("wait")),
             spent: Money(40_000),
             tenant: "acme".parse().unwrap(),
+            part: false,
         };
         let record = Record {
             version: 7,

@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 /// How many messages there may be that are not acked, in all lines together.
 const MESSAGES_MAX: usize = 1_000_000;
 
-/// How long a message may be, as MessagePack: what a broker takes as well, so that a workflow that runs embedded also
-/// runs on a fleet.
-const MESSAGE_BYTES_MAX: u64 = 256 << 10;
+/// How long a message may be, as MessagePack: what a fleet takes as well, where large ones travel by reference, so that a
+/// workflow that runs embedded also runs there.
+const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// The queue of one process, in memory: messages end with it, and the owner of a shard publishes what is under way
 /// again when it starts.

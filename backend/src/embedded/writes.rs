@@ -45,7 +45,8 @@ impl<'t> Rare<'t> {
         if let (Some(before), true) = (key_before, moved) {
             self.index()?.remove(before.as_slice()).map_err(failed)?;
         }
-        if moved || before.is_none_or(|before| before.index_entry() != after.index_entry()) {
+        let is_listed = !after.summary.part;
+        if is_listed && (moved || before.is_none_or(|before| before.index_entry() != after.index_entry())) {
             self.index()?.insert(key.as_slice(), after.index_entry().encode().as_slice()).map_err(failed)?;
         }
         let was_open = before.is_some_and(|before| before.open_run().is_open());

@@ -55,6 +55,9 @@ pub(super) struct Changes {
 impl Changes {
     /// Puts a run under its status, and takes it from where it was, which is anywhere if that is not known.
     pub(super) fn follow(&mut self, run: RunId, summary: &RunSummary, was: Option<RunStatus>) {
+        if summary.part {
+            return;
+        }
         self.put.entry(summary.status).or_default().push((summary.created_at.0, keys::member(run)));
         for &status in RunStatus::ALL {
             if status != summary.status && was.is_none_or(|was| was == status) {
@@ -65,6 +68,9 @@ impl Changes {
 
     /// Puts a new run under its status.
     pub(super) fn add(&mut self, run: RunId, summary: &RunSummary) {
+        if summary.part {
+            return;
+        }
         self.put.entry(summary.status).or_default().push((summary.created_at.0, keys::member(run)));
     }
 

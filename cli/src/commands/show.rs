@@ -7,7 +7,7 @@ use crate::output::{Format, say, span, table};
 use crate::run_name;
 use crate::settings::Settings;
 use darkroom_coordinator::Stored;
-use darkroom_engine::{Run, run_document, step_document};
+use darkroom_engine::{Run, lies_in, run_document, step_document};
 use darkroom_proto::{Money, RunDocument, RunId, StepDocument, StepPath};
 use std::process::ExitCode;
 
@@ -34,8 +34,14 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     let settings = Settings::load()?;
     let records = Records::open(&settings).await?;
     let (id, _) = run_name::find(&records, &args.run).await?;
-    let Stored { run, plan } = records.stored(id).await?;
+    let Stored { mut run, plan } = records.stored(id).await?;
     if let Some(path) = &args.step {
+        let mut path = path.clone();
+        // Instances of a wide fan-out are in runs of their own.
+        while let Some((part, there)) = lies_in(&run, &path) {
+            (run, path) = (records.stored(part).await?.run, there);
+        }
+        let path = &path;
         let document = step_document(&plan, &run, path, args.after, args.limit).filter(|_| exists(&run, path));
         let Some(document) = document else {
             return Err(Failure::not_found(format!("{} has no step `{path}`", id.short()))

@@ -1,7 +1,7 @@
 //! Children: started once, followed until they end, and called off with what they are in.
 
 use crate::world::{World, error, path, picture, plan_of};
-use darkroom_engine::{CHILD_DEPTH_MAX, ChildStart, Event, Parent, Pinned, Run, Spec, child_report};
+use darkroom_engine::{CHILD_DEPTH_MAX, ChildStart, Event, Parent, Pinned, Run, Spec, Wanted, child_report};
 use darkroom_proto::{ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Sha256, StepCost, Succeeded};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -150,7 +150,7 @@ fn the_loser_of_a_race_is_cancelled() {
     let winner = world.children[0].clone();
     world.apply(done(&winner, 1));
     let called_off = world.children.last().unwrap().clone();
-    assert!(called_off.is_cancelled && called_off.run != winner.run);
+    assert!(called_off.wanted == Wanted::Cancelled && called_off.run != winner.run);
     world.apply(failed(&called_off, ErrorClass::Cancelled));
     assert_eq!(world.run_status(), RunStatus::Completed);
 }
@@ -163,7 +163,7 @@ fn cancelling_reaches_the_children_that_are_not_left_alone() {
     assert_eq!(world.status("kept"), "cancelled");
     let stopped = world.children[before..].to_vec();
     assert!(!stopped.is_empty());
-    assert!(stopped.iter().all(|start| start.is_cancelled && start.parent.path == path("ended")));
+    assert!(stopped.iter().all(|start| start.wanted == Wanted::Cancelled && start.parent.path == path("ended")));
     assert_eq!(world.run_status(), RunStatus::Waiting, "it ends when its child has");
     world.apply(failed(&stopped[0], ErrorClass::Cancelled));
     assert_eq!(world.run_status(), RunStatus::Cancelled);

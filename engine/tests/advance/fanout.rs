@@ -174,6 +174,7 @@ fn max_parallel_is_never_exceeded_and_always_used() {
 #[test]
 fn the_window_widens_while_steps_are_quick_and_narrows_again() {
     let mut world = World::new(&flow("", 2_000));
+    world.run.divide_over(u32::MAX);
     world.start();
     let mut widest = 0;
     while world.queue.len() > 1 && world.published.len() < 1_500 {
@@ -384,6 +385,7 @@ fn a_wide_fan_out_of_skipped_items_goes_on_in_several_rounds() {
     let mut world = World::with(&flow("", 2_000), json!({}), |spec| {
         spec.only = Some(Only { step: "x".into(), numbers: [2_000].into() })
     });
+    world.run.divide_over(u32::MAX);
     let change = darkroom_engine::advance(&world.plan.clone(), &mut world.run, Event::Start, world.now);
     assert!(change.more, "one call does not do everything");
     assert!(change.steps.len() < 300);

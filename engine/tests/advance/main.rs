@@ -16,6 +16,7 @@ mod held;
 mod money;
 mod order;
 mod parking;
+mod part;
 mod pause;
 mod preview;
 mod property;

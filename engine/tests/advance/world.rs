@@ -6,7 +6,7 @@ use darkroom_engine::{
     compile, line, parked,
 };
 use darkroom_proto::{
-    Artifact, Duration, ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
+    Artifact, Duration, ErrorClass, Map, Outcome, Report, RunId, RunStatus, Saved, Sha256, StepCost, StepError,
     StepMessage, StepPath, Succeeded, Timestamp, Waiting,
 };
 use serde::Serialize;
@@ -138,26 +138,9 @@ impl World {
             }
         }
         let mut spec = Spec {
-            tenant: Default::default(),
-            origin: None,
-            recorded: Default::default(),
-            workflow: plan.workflow.clone(),
-            definition: plan.definition,
-            inputs: given,
-            created_at: BEGIN,
             artifacts_url: "file:///artifacts".into(),
             out: Some("/out".into()),
-            filename: None,
-            only: None,
-            on_error: None,
-            fresh: false,
-            estimated: Money::ZERO,
-            existing: Default::default(),
-            saved: Default::default(),
-            schedule: None,
-            children: BTreeMap::new(),
-            parent: None,
-            save_dir: None,
+            ..Spec::new(&plan, given, BEGIN)
         };
         change(&mut spec);
         let spec: Spec = unpack(&pack(&spec));
@@ -320,7 +303,7 @@ impl World {
         let widest = window.max(self.run.head.window);
         assert!(!fresh || self.run.head.in_flight <= widest, "{} in flight, {widest} may be", self.run.head.in_flight);
         for (path, step) in &self.run.steps {
-            let Some(fan) = &step.fan else { continue };
+            let Some(fan) = step.fan.as_ref().filter(|fan| fan.parts.is_none() && fan.before == 0) else { continue };
             let children: Vec<State> = self.children(path);
             let count = |wanted: &[State]| children.iter().filter(|state| wanted.contains(state)).count() as u32;
             let open = children.iter().filter(|state| !state.ended()).count() as u32;

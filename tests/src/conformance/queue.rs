@@ -300,7 +300,7 @@ pub async fn a_pool_that_nobody_serves_is_refused(queue: impl Queue) {
 /// A message over the limit is refused; nothing of it arrives.
 pub async fn what_is_too_large_is_refused(queue: impl Queue) {
     let mut large = step(1);
-    large.params.insert("text".into(), "x".repeat(300 << 10).into());
+    large.params.insert("text".into(), "x".repeat(65 << 20).into());
     let publication =
         Publication::Step { pool: "image".into(), lane: Lane::First, delay: None, message: Box::new(large) };
     assert!(matches!(queue.publish(vec![publication]).await, Err(QueueError::TooLarge { .. })));

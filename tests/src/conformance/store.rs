@@ -111,6 +111,7 @@ macro_rules! store_conformance {
                 events_are_numbered_without_gaps
                 runs_are_listed_newest_first
                 lists_are_filtered
+                parts_are_in_no_list
                 saved_files_are_found_by_scope
                 a_schedule_is_written_only_by_who_has_read_its_last_version
                 a_removed_schedule_does_not_come_back

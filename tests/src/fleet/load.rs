@@ -5,8 +5,8 @@ use darkroom_backend::{Clock, Definition, Ledger, Queue, Store};
 use darkroom_coordinator::{Desk, Submission};
 use darkroom_engine::plan::Plan;
 use darkroom_engine::{Pinned, Source, Spec, compile};
-use darkroom_proto::{Map, Money, RunId};
-use std::collections::{BTreeMap, BTreeSet};
+use darkroom_proto::{Map, RunId};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex};
@@ -75,28 +75,7 @@ impl Workflow {
     /// A run of it that was not handed in yet.
     pub fn run(&self, inputs: Map) -> Submission {
         let created_at = Clock::system().now();
-        let spec = Spec {
-            tenant: Default::default(),
-            origin: None,
-            recorded: Default::default(),
-            workflow: self.plan.workflow.clone(),
-            definition: self.plan.definition,
-            inputs,
-            created_at,
-            artifacts_url: String::new(),
-            out: None,
-            filename: None,
-            only: None,
-            on_error: None,
-            fresh: false,
-            estimated: Money::ZERO,
-            existing: BTreeSet::new(),
-            saved: BTreeMap::new(),
-            schedule: None,
-            children: self.children.clone(),
-            parent: None,
-            save_dir: None,
-        };
+        let spec = Spec { children: self.children.clone(), ..Spec::new(&self.plan, inputs, created_at) };
         let (high, low) = (RandomState::new().hash_one(1), RandomState::new().hash_one(2));
         let mut random = [0u8; 10];
         random[..8].copy_from_slice(&high.to_be_bytes());

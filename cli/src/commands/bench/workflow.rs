@@ -4,8 +4,7 @@ use crate::failure::Failure;
 use crate::workflow_file::WorkflowFile;
 use darkroom_backend::{Clock, Definition};
 use darkroom_engine::{About, Source, Spec, compile};
-use darkroom_proto::{Duration, Map, Money};
-use std::collections::{BTreeMap, BTreeSet};
+use darkroom_proto::{Duration, Map};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,28 +75,7 @@ pub(super) fn films(name: &str, model: &str) -> String {
 
 /// What a run of it is given.
 pub(super) fn spec(file: &WorkflowFile, inputs: Map) -> Spec {
-    Spec {
-        tenant: Default::default(),
-        origin: None,
-        recorded: Default::default(),
-        workflow: file.plan.workflow.clone(),
-        definition: file.plan.definition,
-        inputs,
-        created_at: Clock::system().now(),
-        artifacts_url: String::new(),
-        out: None,
-        filename: None,
-        only: None,
-        on_error: None,
-        fresh: false,
-        estimated: Money::ZERO,
-        existing: BTreeSet::new(),
-        saved: BTreeMap::new(),
-        schedule: None,
-        children: BTreeMap::new(),
-        parent: None,
-        save_dir: None,
-    }
+    Spec::new(&file.plan, inputs, Clock::system().now())
 }
 
 /// Pictures for the web.

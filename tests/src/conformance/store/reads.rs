@@ -77,6 +77,24 @@ fn acme() -> Tenant {
     "acme".parse().unwrap()
 }
 
+/// Parts of wide fan-outs are found by their ids, wherever they stand.
+pub async fn parts_are_in_no_list(subject: impl Subject) {
+    let store = subject.store();
+    let epoch = owned(&store, S0).await;
+    let (whole, part) = (run(S0, SHARDS, 1), run(S0, SHARDS, 2));
+    let mut new = new_run(part, 2);
+    new.summary.part = true;
+    store.create(&[new_run(whole, 1), new]).await.unwrap();
+    assert_eq!(listed(&store, all()).await, [whole]);
+    for (version, status) in [(1, RunStatus::Running), (2, RunStatus::Completed)] {
+        let mut change = commit(part, 2, version, version);
+        change.summary = darkroom_backend::RunSummary { part: true, ..summary(2, status) };
+        store.commit(S0, epoch, vec![change], &[]).await.unwrap();
+        assert_eq!(listed(&store, all()).await, [whole]);
+    }
+    assert_eq!(store.load(part).await.unwrap().unwrap().summary.status, RunStatus::Completed);
+}
+
 /// Lists filter by tenant, workflow, status and fingerprint, all of them together.
 pub async fn lists_are_filtered(subject: impl Subject) {
     let store = subject.store();
