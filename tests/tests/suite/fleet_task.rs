@@ -1,5 +1,6 @@
 //! Tasks, done by workers that are not Darkroom's: in Python, JavaScript and Rust, and by hand.
 
+use darkroom_backend::Queue as _;
 use darkroom_proto::{RunStatus, StepPath};
 use darkroom_tests::clients::Going;
 use darkroom_tests::fleet::role::Role;
@@ -336,12 +337,8 @@ async fn a_run_waits_for_workers_of_a_task_that_nobody_serves_yet() {
     let said = fleet.cli_ok(&["submit", "nobody.yaml", "-o", "json"]);
     let id = serde_json::from_str::<Value>(&said).unwrap()["id"].as_str().unwrap().to_owned();
     // Its queue was made for it, and keeps it.
-    let connection = Connection::connect(&fleet.rabbit, ConnectionProperties::default()).await.unwrap();
-    let queue = format!("{}.steps.task.nobody-yet", fleet.namespace);
     poll::until("its message is there", async || {
-        let channel = connection.create_channel().await.unwrap();
-        let get = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: false });
-        get.await.is_ok_and(|got| got.is_some())
+        fleet.queue.depth("task.nobody-yet").await.is_ok_and(|waiting| waiting == 1)
     })
     .await;
     fleet.cli_ok(&["cancel", &id]);
