@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use darkroom_backend::{Details, Ledger, Queue, Store};
-use darkroom_proto::Artifact;
+use darkroom_proto::{Artifact, Tenant};
 use futures_util::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ const STALLED_MAX: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Named {
     /// What the file is called.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A file that nothing else has, and that is gone when it is dropped.
@@ -69,7 +69,18 @@ pub(crate) async fn upload<S: Store + Ledger, Q: Queue>(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Submit)?;
-    let Query(Named { name }) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(named) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    receive(&api, caller.tenant(), named, &headers, body).await
+}
+
+/// Takes a file in for a tenant, and answers with what it is and a reference to it.
+pub(crate) async fn receive<S: Store + Ledger, Q: Queue>(
+    api: &Shared<S, Q>,
+    tenant: &Tenant,
+    Named { name }: Named,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let bytes_max = api.options.file_bytes_max;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = announced.filter(|length| *length > bytes_max) {
@@ -77,7 +88,7 @@ pub(crate) async fn upload<S: Store + Ledger, Q: Queue>(
     }
     let received = api.receive(body.into_data_stream()).await?;
     let artifact = api.keep_received(received, name.as_deref().unwrap_or_default()).await?;
-    let reference = api.signer().await?.file(caller.tenant(), &artifact);
+    let reference = api.signer().await?.file(tenant, &artifact);
     let Value::Object(mut document) = api.with_links(artifact.to_value()).await? else {
         return Err(Problem::internal("an artifact is no object"));
     };

@@ -20,6 +20,7 @@ mod routes;
 mod runs;
 mod segment;
 mod service;
+mod task;
 mod workflows;
 
 pub use caller::Caller;

@@ -6,7 +6,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use darkroom_proto::{Artifact, Sha256, Tenant, Timestamp};
+use darkroom_proto::{Artifact, Sha256, TaskToken, Tenant, Timestamp};
 use serde_json::Value;
 
 /// What references to files begin with.
@@ -85,6 +85,19 @@ impl Signer {
             duration: None,
             name: link.name,
         })
+    }
+
+    /// A token of a task, as it stands in a message.
+    pub(crate) fn task(&self, token: &TaskToken) -> String {
+        let text = token.to_string();
+        let signature = self.sign(&["task", &text]);
+        format!("{text}~{signature}")
+    }
+
+    /// The attempt that a token names, if it is one of ours.
+    pub(crate) fn opened_task(&self, signed: &str) -> Option<TaskToken> {
+        let (token, signature) = TaskToken::split(signed)?;
+        self.is_signed(&["task", &token.to_string()], signature).then_some(token)
     }
 
     /// A reference to an uploaded file, for its tenant.

@@ -10,8 +10,9 @@ use crate::link::Linked;
 use crate::openapi::{self, Operation, of};
 use crate::runs::{Batch, Filter, Fork, Rerun, Under};
 use crate::service::{self, Shared};
+use crate::task::ForTask;
 use crate::workflows::Pushed;
-use crate::{command, events, files, runs, workflows};
+use crate::{command, events, files, runs, task, workflows};
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::routing::{MethodRouter, get, post};
@@ -284,6 +285,17 @@ fn of_things<S: Store + Ledger, Q: Queue>() -> Vec<Route<S, Q>> {
                 .needs(&[Submit])
                 .query::<Named>()
                 .takes_other("application/octet-stream", bytes())
+                .gives(201, "The file was kept.", Some(of("File"))),
+        ),
+        on_post(
+            "/v1/tasks/files",
+            post(task::upload::<S, Q>).layer(DefaultBodyLimit::disable()),
+            Operation::new("uploadTaskFile", "files", "Keeps a file that a task made.")
+                .says("The token of the task's message lets in, as long as it is good.")
+                .needs_nothing()
+                .query::<ForTask>()
+                .takes_other("application/octet-stream", bytes())
+                .refuses(&[404])
                 .gives(201, "The file was kept.", Some(of("File"))),
         ),
         on_get(

@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use darkroom_backend::{Artifacts, Details, Ledger, Queue, Store};
+use darkroom_backend::{Artifacts, Details, Ledger, Queue, Store, StoreError};
 use darkroom_coordinator::{Desk, Workflows};
 use darkroom_engine::preview::Offer;
 use darkroom_proto::{Duration, Timestamp};
@@ -54,6 +54,9 @@ pub struct Fetched {
 pub struct Options {
     /// Where it is reached from outside, without a slash at its end; links begin with it. Empty: links are relative.
     pub public_url: String,
+    /// Where it is reached on this machine, without a slash at its end: links for workers of tasks begin with it while there
+    /// is no `public_url`.
+    pub local_url: String,
     /// Whether whoever is on this machine is let in without a key as long as there is none. Not where a proxy may stand in
     /// front, because then everybody seems to be on this machine.
     pub lets_local_in: bool,
@@ -65,7 +68,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { public_url: String::new(), lets_local_in: true, file_bytes_max: 4 << 30, staging: None }
+        Options {
+            public_url: String::new(),
+            local_url: String::new(),
+            lets_local_in: true,
+            file_bytes_max: 4 << 30,
+            staging: None,
+        }
     }
 }
 
@@ -79,6 +88,8 @@ pub struct Api<S, Q> {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) options: Options,
     signer: OnceCell<Signer>,
+    /// It is told once that links for workers of tasks lead to this machine.
+    pub(crate) told: std::sync::Once,
 }
 
 impl<S, Q> std::fmt::Debug for Api<S, Q> {
@@ -105,6 +116,7 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
             surroundings,
             options,
             signer: OnceCell::new(),
+            told: std::sync::Once::new(),
         }
     }
 
@@ -114,10 +126,20 @@ impl<S: Store + Ledger, Q: Queue> Api<S, Q> {
     }
 
     pub(crate) async fn signer(&self) -> Result<&Signer, Problem> {
+        Ok(self.store_signer().await?)
+    }
+
+    /// Signs with the secret of the store, which all coordinators share.
+    pub(crate) async fn store_signer(&self) -> Result<&Signer, StoreError> {
         let made = self.signer.get_or_try_init(|| async {
             self.store.secret().await.map(|secret| Signer::new(&format!("api/{secret}")))
         });
-        Ok(made.await?)
+        made.await
+    }
+
+    /// What links begin with that somebody follows who did not ask for them here.
+    pub(crate) fn base_url(&self) -> &str {
+        if self.options.public_url.is_empty() { &self.options.local_url } else { &self.options.public_url }
     }
 
     /// A document with a link to each artifact in it, and the artifacts' names taken apart.

@@ -1,7 +1,7 @@
 //! The seam to what moves: step messages to workers, reports and starts to coordinators.
 
 use crate::Shard;
-use darkroom_proto::{Duration, Report, RunId, Start, StepMessage};
+use darkroom_proto::{Duration, Report, RunId, Start, StepMessage, TaskMessage, TaskReport};
 use std::future::Future;
 
 /// Which line of a pool a step stands in. Workers take both, four of `First` to one of `Batch` while both have some.
@@ -23,6 +23,8 @@ pub enum ShardMessage {
     Start(Start),
     /// Workers said how attempts ended.
     Reports(Vec<Report>),
+    /// The worker of a task said how an attempt ended, or that it goes on.
+    Task(TaskReport),
     /// A command is in the inbox, or the run is to be looked at for another reason.
     Nudge {
         /// The run.
@@ -43,6 +45,13 @@ pub enum Publication {
         delay: Option<Duration>,
         /// The message.
         message: Box<StepMessage>,
+    },
+    /// To the workers of a task, who read JSON and take it from one line.
+    Task {
+        /// How long it is kept back first.
+        delay: Option<Duration>,
+        /// The message, signed; where reports go is filled in here.
+        message: Box<TaskMessage>,
     },
     /// To the owner of a shard.
     Shard {

@@ -22,7 +22,7 @@ pub use topology::Declared;
 
 use crate::{Artifacts, Publication, Queue, QueueError, Shard, ShardMessage};
 use connection::{Link, Session};
-use darkroom_proto::{Duration, StepMessage};
+use darkroom_proto::{Duration, ReportTo, StepMessage};
 use hub::Hub;
 use lapin::uri::AMQPUri;
 use publisher::{Outgoing, To};
@@ -116,6 +116,8 @@ struct Shared {
     hub: Arc<Hub>,
     link: watch::Sender<Link>,
     state: Mutex<State>,
+    /// The pools of tasks that something was sent to.
+    task_pools: Mutex<BTreeSet<String>>,
     /// Messages that were put with the dead.
     dead: AtomicU64,
     /// Tells the messages of this process from others'.
@@ -150,6 +152,7 @@ impl RabbitQueue {
                 last_error: None,
                 declared: Declared::default(),
             }),
+            task_pools: Mutex::default(),
             dead: AtomicU64::new(0),
             instance: RandomState::new().hash_one(&options.name),
             messages: AtomicU64::new(0),
@@ -252,6 +255,9 @@ impl Queue for RabbitQueue {
     async fn publish(&self, publications: Vec<Publication>) -> Result<(), QueueError> {
         let mut messages = Vec::with_capacity(publications.len());
         for publication in publications {
+            if let Publication::Task { message, .. } = &publication {
+                self.shared.declare_task(message.pool()).await?;
+            }
             messages.push(self.shared.outgoing(publication).await?);
         }
         let count = messages.len() as u64;
@@ -284,7 +290,8 @@ impl Shared {
 
     /// Every pool that has queues, as far as is known here.
     fn pools(&self) -> BTreeSet<String> {
-        self.options.pools.iter().cloned().chain(self.hub.wanted_pools()).collect()
+        let tasks = self.task_pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.options.pools.iter().cloned().chain(self.hub.wanted_pools()).chain(tasks).collect()
     }
 
     fn attachments(&self) -> Option<Artifacts> {
@@ -344,12 +351,41 @@ impl Shared {
         }
     }
 
+    /// Declares the queue of a task before something is sent to it first: its workers may have no right to do so.
+    async fn declare_task(&self, pool: String) -> Result<(), QueueError> {
+        if self.pools().contains(&pool) {
+            return Ok(());
+        }
+        let session = self.session().await?;
+        match self.topology.declare_pool(session.consuming(), &pool).await {
+            Ok(()) => {}
+            // Somebody made another one. It may do; if not, its messages come back.
+            Err(error @ QueueError::Refused { .. }) => tracing::warn!(%error, "the queue of a task is not ours"),
+            Err(error) => return Err(error),
+        }
+        self.task_pools.lock().unwrap_or_else(PoisonError::into_inner).insert(pool);
+        Ok(())
+    }
+
+    /// Fills in where reports about a task go.
+    fn addressed(&self, mut publication: Publication) -> Publication {
+        if let Publication::Task { message, .. } = &mut publication {
+            let routing_key = message.run.shard(self.options.shards).to_string();
+            message.report_to = ReportTo { exchange: self.topology.report(), routing_key };
+        }
+        publication
+    }
+
     /// Encodes a message, and puts a large body where it is fetched from.
     async fn outgoing(&self, publication: Publication) -> Result<Outgoing, QueueError> {
+        let publication = self.addressed(publication);
         let body = wire::encode(&publication)?;
         let trace = wire::trace(&publication);
+        let content_type = wire::content_type(&publication);
+        // What is written for others to read they have to be able to get.
+        let attachments = self.attachments().filter(|_| content_type == wire::CONTENT_TYPE);
         let bytes = body.len() as u64;
-        let (body, reference) = match self.attachments() {
+        let (body, reference) = match attachments {
             Some(_) if bytes > REFERENCE_BYTES_MAX => {
                 return Err(QueueError::TooLarge { bytes, bytes_max: REFERENCE_BYTES_MAX });
             }
@@ -365,12 +401,17 @@ impl Shared {
             }
             Some(_) | None => (body, None),
         };
-        let properties = wire::properties(&self.next_id(), trace, reference);
+        let properties = wire::properties(&self.next_id(), content_type, trace, reference);
         let (exchange, key, to) = match publication {
             Publication::Step { pool, lane, delay, .. } => {
                 let key = Topology::step_key(&pool, StepLine::from(lane));
                 let delayed = delay.and_then(|delay| self.topology.delay(delay));
                 (delayed.unwrap_or_else(|| self.topology.steps()), key, To::Pool(pool))
+            }
+            Publication::Task { delay, message } => {
+                let pool = message.pool();
+                let delayed = delay.and_then(|delay| self.topology.delay(delay));
+                (delayed.unwrap_or_else(|| self.topology.steps()), pool.clone(), To::Pool(pool))
             }
             Publication::Shard { shard, .. } => {
                 (self.topology.shard(), shard.0.to_string(), To::Queue(self.topology.shard_queue(shard)))

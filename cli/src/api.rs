@@ -81,9 +81,21 @@ pub(crate) type FleetApi = Api<RedisStore, RabbitQueue>;
 /// What is asked of a fleet, with what this binary lends it.
 pub(crate) fn open(settings: Settings, artifacts: Artifacts, fleet: &Fleet) -> Arc<FleetApi> {
     let public_url = settings.public_url().unwrap_or_default().trim_end_matches('/').to_owned();
-    let options = Options { lets_local_in: public_url.is_empty(), public_url, ..Options::default() };
+    // Where this machine reaches it; a wrong address was told before.
+    let local_url = settings.api_listen().map(local_url).unwrap_or_default();
+    let options = Options { lets_local_in: public_url.is_empty(), public_url, local_url, ..Options::default() };
     let lent = Arc::new(Lent { links: Arc::new(Links::new(&settings)), settings });
     Arc::new(Api::new(fleet.store.store.clone(), fleet.desk(), artifacts, lent, options))
+}
+
+/// The API as this machine reaches it that listens there.
+fn local_url(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
 }
 
 /// Serves the API, and webhooks of providers if somebody told where they arrive, until told to stop. One coordinator of a

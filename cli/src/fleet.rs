@@ -163,7 +163,12 @@ impl Fleet {
 
     /// Both servers for a command; nothing is asked of them yet.
     pub(crate) fn of_command(place: &FleetPlace, artifacts: Artifacts) -> Fleet {
-        let pools = POOLS.map(str::to_owned).to_vec();
+        Fleet::with_tasks(place, artifacts, Vec::new())
+    }
+
+    /// The same, with pools of tasks beside the usual ones.
+    pub(crate) fn with_tasks(place: &FleetPlace, artifacts: Artifacts, tasks: Vec<String>) -> Fleet {
+        let pools = POOLS.into_iter().map(str::to_owned).chain(tasks).collect();
         Fleet::new(place, artifacts, pools, Slots::default(), &format!("command-{}", std::process::id()))
     }
 

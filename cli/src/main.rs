@@ -34,6 +34,7 @@ mod role;
 mod run_name;
 mod settings;
 mod submissions;
+mod tasks;
 mod trail;
 mod usage;
 mod workflow_file;

@@ -109,6 +109,11 @@ impl Progress {
                 self.line(&format!("      {step}  attempt {attempt} failed, again in {wait}: {error}"));
             }
             What::StepWaiting { step, reason } => self.waits(step, reason),
+            What::StepProgress { step, progress, note } => {
+                let share = progress.map(|progress| format!("  {:.0} %", progress * 100.0)).unwrap_or_default();
+                let note = if note.is_empty() { String::new() } else { format!("  {note}") };
+                self.line(&format!("      {step}{share}{note}"));
+            }
             What::StepParked { step, error, again_at, cycle } => {
                 let wait = span(again_at.since(happened.at));
                 self.line(&format!(

@@ -2,9 +2,11 @@
 
 use crate::desk::{Desk, DeskError};
 use crate::failpoint::{Moment, crash};
+use crate::task::{Tasks, failed, sign_all};
 use darkroom_backend::{Delivery, Ledger, Publication, Queue, QueueError, Store};
 use darkroom_engine::ChildStart;
 use darkroom_proto::{ErrorClass, Outcome, Report, RunId, StepCost, StepError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long is waited before a publication is tried again that the broker did not take.
@@ -47,8 +49,9 @@ impl<D: Delivery> Act<D> {
         mut self,
         queue: Q,
         desk: Desk<S, Q>,
+        tasks: Option<Arc<dyn Tasks>>,
     ) -> Result<Done, QueueError> {
-        let mut refused = Vec::new();
+        let mut refused = sign_all(&mut self.publications, tasks.as_ref()).await?;
         for start in std::mem::take(&mut self.children) {
             refused.extend(started(&desk, &start, queue.durable()).await?);
         }
@@ -116,22 +119,25 @@ async fn started<S: Store + Ledger, Q: Queue>(
 async fn one_by_one<Q: Queue>(queue: &Q, publications: Vec<Publication>, bytes: u64, bytes_max: u64) -> Vec<Report> {
     let mut refused = Vec::new();
     for publication in publications {
-        if matches!(queue.publish(vec![publication.clone()]).await, Err(QueueError::TooLarge { .. }))
-            && let Publication::Step { message, .. } = publication
-        {
-            let error = StepError::new(
-                ErrorClass::TooLarge,
-                format!("what the step is given is {bytes} bytes, over the limit of {bytes_max}"),
-            )
-            .advice("pass large data as files");
-            refused.push(Report {
+        if !matches!(queue.publish(vec![publication.clone()]).await, Err(QueueError::TooLarge { .. })) {
+            continue;
+        }
+        let error = StepError::new(
+            ErrorClass::TooLarge,
+            format!("what the step is given is {bytes} bytes, over the limit of {bytes_max}"),
+        )
+        .advice("pass large data as files");
+        match publication {
+            Publication::Task { message, .. } => refused.push(failed(&message, error)),
+            Publication::Shard { .. } => {}
+            Publication::Step { message, .. } => refused.push(Report {
                 run: message.run,
                 path: message.path,
                 generation: message.generation,
                 attempt: message.attempt,
                 outcome: Outcome::Failed(error),
                 cost: StepCost::default(),
-            });
+            }),
         }
     }
     refused

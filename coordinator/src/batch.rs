@@ -13,7 +13,7 @@ use darkroom_backend::{
     ShardMessage, Store, StoreError, void_field,
 };
 use darkroom_engine::{Change, ChildStart, Effect, Event, advance, break_off};
-use darkroom_proto::{ErrorClass, RunId, StepError, Timestamp};
+use darkroom_proto::{ErrorClass, Report, RunId, StepError, TaskMessage, TaskReport, Timestamp};
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,7 +52,22 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     pub(crate) async fn batch(&mut self, deliveries: Vec<Q::Shard>) -> Result<(), CoordinatorError> {
         metrics::counter!("darkroom_coordinator_batches_total").increment(1);
         metrics::counter!("darkroom_coordinator_messages_total").increment(deliveries.len() as u64);
-        let mut inputs = self.inputs(&deliveries);
+        let said = deliveries.iter().filter_map(|delivery| match delivery.message() {
+            ShardMessage::Task(report) => Some(report.clone()),
+            ShardMessage::Start(_) | ShardMessage::Reports(_) | ShardMessage::Nudge { .. } => None,
+        });
+        let said: Vec<TaskReport> = said.collect();
+        let reports = loop {
+            match self.task_reports(&said).await {
+                Ok(reports) => break reports,
+                Err(error) if self.is_shared && is_passing(&error) => {
+                    tracing::warn!(%error, "waiting for the store");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let mut inputs = self.inputs(&deliveries, reports);
         let mut effects = Effects::default();
         loop {
             match self.decide_on(&mut inputs, &mut effects).await {
@@ -89,7 +104,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     }
 
     /// Sorts a batch by run.
-    fn inputs(&mut self, deliveries: &[Q::Shard]) -> BTreeMap<RunId, Inputs> {
+    fn inputs(&mut self, deliveries: &[Q::Shard], task_reports: Vec<Report>) -> BTreeMap<RunId, Inputs> {
         let mut inputs: BTreeMap<RunId, Inputs> = BTreeMap::new();
         for _ in 0..self.own.len().min(OWN_MAX) {
             if let Some((run, event)) = self.own.pop_front() {
@@ -106,7 +121,12 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
                 }
                 // A command is in the inbox; `Continue` has it looked up.
                 ShardMessage::Nudge { run } => inputs.entry(*run).or_default().events.push(Event::Continue),
+                // They were opened before.
+                ShardMessage::Task(_) => {}
             }
+        }
+        for report in task_reports {
+            inputs.entry(report.run).or_default().events.push(Event::Report(report));
         }
         inputs.retain(|run, _| self.tenures.contains_key(&Shard(run.shard(self.shards))));
         inputs
@@ -368,19 +388,24 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         if let Some(failpoint) = &mut self.failpoint {
             failpoint.saw(&change);
         }
-        let (status, rests) = (live.run.head.status, live.run.rests());
+        let (status, rests, spec) = (live.run.head.status, live.run.rests(), live.run.spec.clone());
         // What is to be gone on with is performed by the commit that goes on.
         if !change.effects.is_empty() && !change.more {
             effects.performed.push((id, version));
         }
         for effect in change.effects {
             match effect {
-                Effect::Dispatch { pool, batch, delay, message } => effects.publications.push(Publication::Step {
-                    pool,
-                    lane: if batch { Lane::Batch } else { Lane::First },
-                    delay,
-                    message,
-                }),
+                Effect::Dispatch { pool, batch, delay, message } => {
+                    effects.publications.push(match TaskMessage::of(&message, &spec.tenant) {
+                        Some(task) => Publication::Task { delay, message: Box::new(task) },
+                        None => Publication::Step {
+                            pool,
+                            lane: if batch { Lane::Batch } else { Lane::First },
+                            delay,
+                            message,
+                        },
+                    });
+                }
                 Effect::StartChild(start) => effects.children.push(*start),
                 // Handed over is performed: from here on it is given up rather than repeated.
                 Effect::Notify(notice) => {
@@ -457,6 +482,7 @@ fn first_run(message: &ShardMessage) -> Option<RunId> {
         ShardMessage::Start(start) => Some(start.run),
         ShardMessage::Reports(reports) => reports.first().map(|report| report.run),
         ShardMessage::Nudge { run } => Some(*run),
+        ShardMessage::Task(report) => report.run(),
     }
 }
 

@@ -18,6 +18,7 @@ mod relief;
 mod runs;
 mod schedules;
 mod service;
+mod task;
 mod workflows;
 
 pub use again::made_from;
@@ -30,4 +31,5 @@ pub use plans::{PlanError, Plans};
 pub use record::{RecordError, decode_event, decode_run, run_row};
 pub use schedules::{ScheduleError, ScheduleRecord, Schedules};
 pub use service::{Coordinator, CoordinatorError, News};
+pub use task::Tasks;
 pub use workflows::{Push, Pushed, Version, WorkflowError, WorkflowRecord, Workflows};

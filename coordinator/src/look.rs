@@ -3,10 +3,11 @@
 use crate::relief::{ProviderSight, is_ready, providers_of};
 use crate::runs::Live;
 use crate::service::{Coordinator, CoordinatorError};
-use darkroom_backend::{Call, Claim, Ledger, Member, Queue, Role, RunFilter, Shard, Store};
+use darkroom_backend::{Call, Claim, Ledger, Member, Queue, QueueError, Role, RunFilter, Shard, Store};
 use darkroom_engine::{Event, Overdue, Run, State, line, overdue, parked};
-use darkroom_proto::{Duration, RunId, RunStatus, StepPath, Timestamp};
+use darkroom_proto::{Duration, RunId, RunStatus, StepPath, Timestamp, op};
 use futures_util::future::join_all;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many due runs of a shard one look takes.
@@ -26,7 +27,7 @@ const LISTED_MAX: usize = 1_000;
 #[derive(Default)]
 struct Sight {
     workers: Option<BTreeSet<String>>,
-    depths: BTreeMap<&'static str, u64>,
+    depths: BTreeMap<Cow<'static, str>, u64>,
     providers: BTreeMap<&'static str, ProviderSight>,
     /// Whether a key or a route got better since the last look.
     relieved: bool,
@@ -75,11 +76,15 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             false => Ok(BTreeSet::new()),
         };
         let ready = self.ready(&live, now, sight).await;
+        // What has left the queue of a task is with a worker.
+        let is_resent =
+            |path: &&StepPath| line(&live.plan, path).is_none_or(|(pool, _)| !pool.starts_with(op::TASK_PREFIX));
+        let resent = lost.as_ref().map_or(0, |lost| lost.iter().filter(is_resent).count());
         self.runs.put(live);
         let (lost, ready) = (lost?, ready?);
-        if !lost.is_empty() {
-            tracing::warn!(%run, steps = lost.len(), "messages about steps are lost; they are sent again");
-            metrics::counter!("darkroom_coordinator_resends_total").increment(lost.len() as u64);
+        if resent > 0 {
+            tracing::warn!(%run, steps = resent, "messages about steps are lost; they are sent again");
+            metrics::counter!("darkroom_coordinator_resends_total").increment(resent as u64);
         }
         if !ready.is_empty() {
             tracing::info!(%run, steps = ready.len(), "parked steps are tried again");
@@ -195,11 +200,18 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             if claim.is_some_and(|claim| workers.contains(&claim.worker)) || is_looked_after(&calls, &overdue, now) {
                 continue;
             }
-            let line = (overdue.pool, overdue.batch);
+            let line = (overdue.pool.clone(), overdue.batch);
             let passed = self.reported.get(&line).is_some_and(|latest| *latest > overdue.sent_at.after(OVERTAKING));
-            let depth = match sight.depths.get(overdue.pool) {
+            let depth = match sight.depths.get(&overdue.pool) {
                 Some(depth) => *depth,
-                None => *sight.depths.entry(overdue.pool).or_insert(self.queue.depth(overdue.pool).await?),
+                None => {
+                    let depth = match self.queue.depth(&overdue.pool).await {
+                        // The queue of a task is made with the first message to it; what was in one that is gone, is too.
+                        Err(QueueError::NoSuchPool { pool }) if pool.starts_with(op::TASK_PREFIX) => 0,
+                        depth => depth?,
+                    };
+                    *sight.depths.entry(overdue.pool.clone()).or_insert(depth)
+                }
             };
             // What a provider has comes back by a line of its own.
             if overdue.submitted || passed || depth == 0 {
@@ -273,7 +285,15 @@ mod tests {
 
     fn due(sent_at: u64) -> Overdue {
         let (path, sent_at) = (StepPath::top("edit"), Timestamp(sent_at));
-        Overdue { path, generation: 2, pool: "api", batch: false, sent_at, calls_a_provider: true, submitted: true }
+        Overdue {
+            path,
+            generation: 2,
+            pool: "api".into(),
+            batch: false,
+            sent_at,
+            calls_a_provider: true,
+            submitted: true,
+        }
     }
 
     fn call(step: &str, generation: u32, state: CallState, next_at: u64) -> Call {

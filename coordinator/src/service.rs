@@ -14,9 +14,11 @@ use crate::ownership::{Keeper, Owned, Ownership};
 use crate::plans::{PlanError, Plans};
 use crate::record::{RecordError, decode_run};
 use crate::runs::Runs;
+use crate::task::Tasks;
 use darkroom_backend::{Epoch, Ledger, Publication, Queue, QueueError, Shard, Store, StoreError};
 use darkroom_engine::{ChildStart, Event, Happened, RECHECK_EVERY};
 use darkroom_proto::{RunId, RunStatus, StepPath, Timestamp};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +90,7 @@ pub struct Coordinator<S: Store, Q: Queue> {
     under_way: BTreeSet<u64>,
     next_act: u64,
     /// For each line of workers: when the latest of the steps was sent that a worker reported on.
-    pub(crate) reported: BTreeMap<(&'static str, bool), Timestamp>,
+    pub(crate) reported: BTreeMap<(Cow<'static, str>, bool), Timestamp>,
     looks: u32,
     /// How many slots the workers of the widest pool have together.
     pub(crate) slots: u32,
@@ -106,6 +108,8 @@ pub struct Coordinator<S: Store, Q: Queue> {
     pub(crate) notices: Option<Notices>,
     /// Where it ends itself, in tests.
     pub(crate) failpoint: Option<Failpoint>,
+    /// Who signs what workers of tasks are sent, on a fleet.
+    pub(crate) tasks: Option<Arc<dyn Tasks>>,
 }
 
 /// Why the coordinator ended.
@@ -183,6 +187,7 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
             store_epoch: None,
             notices: None,
             failpoint: None,
+            tasks: None,
         }
     }
 
@@ -213,6 +218,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
     /// Leaves notices of what went wrong there.
     pub fn telling(self, notices: Notices) -> Coordinator<S, Q> {
         Coordinator { notices: Some(notices), ..self }
+    }
+
+    /// Sends tasks to workers, signed so, and hears these. Without it a step that is a task fails.
+    pub fn serving(self, tasks: Arc<dyn Tasks>) -> Coordinator<S, Q> {
+        Coordinator { tasks: Some(tasks), ..self }
     }
 
     /// Ends the process at this point, as a crash would: a setting of tests.
@@ -473,11 +483,11 @@ impl<S: Store + Ledger, Q: Queue> Coordinator<S, Q> {
         let act = Act { number: self.next_act, children, publications, performed, deliveries, crashes };
         if self.queue.durable() {
             self.under_way.insert(act.number);
-            self.acts.spawn(act.perform(self.queue.clone(), self.desk()));
+            self.acts.spawn(act.perform(self.queue.clone(), self.desk(), self.tasks.clone()));
             return Ok(());
         }
         // In memory it is done in less time than handing it to another task takes.
-        let done = act.perform(self.queue.clone(), self.desk()).await;
+        let done = act.perform(self.queue.clone(), self.desk(), self.tasks.clone()).await;
         self.acted(Ok(done))
     }
 

@@ -232,6 +232,7 @@ impl Turn<'_> {
             cost: StepCost::default(),
             epoch: None,
             child: None,
+            pulse: None,
         }
     }
 
@@ -376,12 +377,17 @@ impl Turn<'_> {
             self.run.head.stale_reports += 1;
             return;
         }
+        if let Outcome::Working(working) = report.outcome {
+            return self.hear(&report.path, working);
+        }
         self.leave_window(&report.path);
         match report.outcome {
             Outcome::Succeeded(succeeded) if report.path.range().is_some() => self.part_ended(&report.path, succeeded),
             Outcome::Succeeded(succeeded) => self.succeed(&report.path, succeeded),
             Outcome::Failed(error) => self.fail_attempt(&report.path, error),
             Outcome::Waiting(waiting) => self.wait(&report.path, waiting),
+            // It has not left the window.
+            Outcome::Working(_) => {}
         }
     }
 
@@ -448,7 +454,7 @@ impl Turn<'_> {
     }
 
     /// An attempt failed: another one, or the end of the step.
-    fn fail_attempt(&mut self, path: &StepPath, error: StepError) {
+    pub(crate) fn fail_attempt(&mut self, path: &StepPath, error: StepError) {
         if path.range().is_some() {
             return self.fail(path, error);
         }

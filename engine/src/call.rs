@@ -13,10 +13,11 @@ use darkroom_proto::{
     Duration, ErrorClass, Map, Money, Provenance, SaveTarget, Sha256, StepError, StepMessage, StepPath,
 };
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What is published for an attempt.
 pub(crate) struct Attempt {
-    pub(crate) pool: &'static str,
+    pub(crate) pool: Cow<'static, str>,
     pub(crate) message: Box<StepMessage>,
     /// The key under which what it saves is found again.
     pub(crate) key: Option<Sha256>,
@@ -62,7 +63,8 @@ impl Turn<'_> {
     pub(crate) fn publish(&mut self, place: &Place, delay: Option<Duration>, attempt: Attempt) {
         let batch = place.stands_behind();
         self.watch(&attempt.message.path, self.now.after(delay.unwrap_or_default()));
-        let (pool, mut message) = (attempt.pool.to_owned(), attempt.message);
+        let (pool, mut message) = (attempt.pool.into_owned(), attempt.message);
+        self.watch_task(&message);
         if attempt.calls_a_provider {
             // Of a message that is sent again: when it was sent first. What came of it may be lost with that life of the store.
             let epoch = self.run.epoch.as_deref().map(str::to_owned);
@@ -82,7 +84,13 @@ impl Turn<'_> {
             return Err(StepError::new(ErrorClass::WorkflowError, format!("`{path}` is no call of an op")));
         };
         let scope = RunScope { plan, run: self.run, frames: &place.frames };
-        let params = parameters(&scope, call)?;
+        let mut params = parameters(&scope, call)?;
+        if call.task.is_some() {
+            params = match params.remove("with") {
+                Some(Value::Object(given)) => given.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+                _ => Map::new(),
+            };
+        }
         let save = save_target(&scope, call, &params)?;
         let key = reuse::key(&scope, node);
         let cache = cache_key::cache_use(&self.run.spec.tenant, call, &params, self.run.head.reuse);
@@ -92,7 +100,7 @@ impl Turn<'_> {
             path: path.clone(),
             generation: self.run.step(path).map_or(self.run.head.generation, |step| step.generation),
             attempt: number,
-            op: call.op.name.to_owned(),
+            op: call.uses(),
             params,
             timeout: call.timeout,
             save,
@@ -103,7 +111,7 @@ impl Turn<'_> {
             epoch: None,
             cache,
         };
-        Ok(Attempt { pool: call.op.pool, message: Box::new(message), key, calls_a_provider })
+        Ok(Attempt { pool: call.pool(), message: Box::new(message), key, calls_a_provider })
     }
 }
 

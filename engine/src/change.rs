@@ -277,6 +277,17 @@ pub enum What {
         /// For what.
         reason: String,
     },
+    /// The worker of a task is at it; told again only when it has come further.
+    StepProgress {
+        /// The step.
+        step: StepPath,
+        /// How much of it is done, from 0 to 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<f64>,
+        /// What it is at.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
     /// An attempt failed and is tried again.
     StepRetrying {
         /// The step.

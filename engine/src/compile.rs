@@ -321,6 +321,18 @@ impl<'a, 'f> Compiler<'a, 'f> {
             let is_known = self.check_reference(name.span, reference);
             return (Some(&op::CHILD), !is_known);
         }
+        if def.task().is_some() {
+            return (Some(&op::TASK), false);
+        }
+        if name.text.starts_with(op::TASK_PREFIX) {
+            let message = format!("`{}` names no task", name.text);
+            let help = format!(
+                "a task is called by small letters, digits and `-`, a letter first, at most {}: `task.resize-3d`",
+                op::TASK_NAME_CHARS_MAX
+            );
+            self.found.push(Diagnostic::error(code::UNKNOWN_OP, name.span, message).help(help));
+            return (None, true);
+        }
         if op::LATER.contains(&name.text.as_str()) {
             let message = format!("`{}` is not in this release yet", name.text);
             self.found.push(Diagnostic::error(code::LATER, name.span, message));
@@ -399,8 +411,8 @@ impl<'a, 'f> Compiler<'a, 'f> {
             }
             self.enough(at);
         } else {
-            if def.child().is_some() {
-                self.child(at);
+            if def.is_foreign() {
+                self.foreign(at);
             } else {
                 self.parameters(at);
                 self.wire(at);

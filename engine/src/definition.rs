@@ -129,6 +129,16 @@ impl StepDef<'_> {
         self.uses.as_ref()?.text.strip_prefix(darkroom_proto::op::CHILD_PREFIX)
     }
 
+    /// The task that its worker does, if it is one.
+    pub(crate) fn task(&self) -> Option<&str> {
+        darkroom_proto::op::task_name(&self.uses.as_ref()?.text)
+    }
+
+    /// Whether what it takes and gives is not in the table of ops: another workflow's, or a task's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.child().is_some() || self.task().is_some()
+    }
+
     /// Whether it has numbered instances: items, contenders or iterations.
     pub(crate) fn is_container(&self) -> bool {
         self.is_fan_out() || self.race.is_some() || self.repeat.is_some()

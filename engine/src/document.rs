@@ -235,13 +235,14 @@ fn cost_within(run: &Run, path: &StepPath) -> f64 {
     within.map(|step| step.cost.spent).sum::<Money>().usd()
 }
 
-/// Why a step was skipped, or what it waits for.
+/// Why a step was skipped, what it waits for, or what the worker of its task is at.
 fn reason(step: &Step) -> Option<String> {
     match (&step.state, &step.parking) {
         (State::Waiting { .. } | State::Held { .. }, _) => step.waiting.clone(),
         (State::Parked { at }, Some(parking)) => {
             Some(format!("parked; looked at again at {at} (cycle {} of {CYCLES_MAX})", parking.cycle))
         }
+        (State::Dispatched | State::Retrying { .. }, _) => step.pulse.as_ref().and_then(|pulse| pulse.said()),
         _ => step.skipped.as_ref().map(ToString::to_string),
     }
 }

@@ -55,6 +55,7 @@ mod stop;
 pub mod suggest;
 mod syntax;
 mod tally;
+mod task;
 pub mod template;
 mod token;
 mod types;
@@ -90,4 +91,5 @@ pub use run::{
 pub use save::clean_save_path;
 pub use signal::{SIGNAL_BYTES_MAX, SIGNALS_MAX, Signal, check_signal};
 pub use source::Source;
+pub use task::Pulse;
 pub use watch::{Overdue, Watch, line, overdue};

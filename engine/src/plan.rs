@@ -2,8 +2,9 @@
 
 use crate::definition::About;
 use crate::expr::{Expr, Template};
-use darkroom_proto::op::OpSpec;
+use darkroom_proto::op::{self, OpSpec};
 use darkroom_proto::{Duration, ErrorClass, Money, Sha256};
+use std::borrow::Cow;
 
 /// A workflow that was checked: every name in it is resolved, every wire is drawn.
 #[derive(Debug)]
@@ -40,6 +41,17 @@ impl Plan {
             .iter()
             .filter_map(|node| match &node.work {
                 Work::Call(call) => call.child.as_ref().map(|child| child.reference.as_str()),
+                Work::FanOut(_) => None,
+            })
+            .collect()
+    }
+
+    /// The tasks that its steps are, each once: only a fleet has workers for them.
+    pub fn tasks(&self) -> std::collections::BTreeSet<&str> {
+        self.nodes
+            .iter()
+            .filter_map(|node| match &node.work {
+                Work::Call(call) => call.task.as_deref(),
                 Work::FanOut(_) => None,
             })
             .collect()
@@ -128,14 +140,25 @@ pub struct Call {
     pub skip_if_exists: Vec<Template>,
     /// The workflow that it runs, where it is no op.
     pub child: Option<Child>,
+    /// The task that a worker of somebody's does, without `task.`, where it is no op.
+    pub task: Option<String>,
 }
 
 impl Call {
     /// What `uses:` says.
     pub fn uses(&self) -> String {
-        match &self.child {
-            Some(child) => format!("{}{}", darkroom_proto::op::CHILD_PREFIX, child.reference),
-            None => self.op.name.to_owned(),
+        match (&self.child, &self.task) {
+            (Some(child), _) => format!("{}{}", op::CHILD_PREFIX, child.reference),
+            (None, Some(task)) => format!("{}{task}", op::TASK_PREFIX),
+            (None, None) => self.op.name.to_owned(),
+        }
+    }
+
+    /// The pool whose workers do it; empty where the engine itself does.
+    pub fn pool(&self) -> Cow<'static, str> {
+        match &self.task {
+            Some(task) => Cow::Owned(format!("{}{task}", op::TASK_PREFIX)),
+            None => Cow::Borrowed(self.op.pool),
         }
     }
 }

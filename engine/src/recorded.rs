@@ -90,11 +90,15 @@ impl Turn<'_> {
         let place = self.plan.locate(path)?;
         let (_, call) = self.plan.call_at(&place)?;
         // What acts on others, or asks them, is done again by whoever does everything again.
-        let acts = call.op.performed_by_engine() || call.op.pool == "system";
+        let acts = call.op.performed_by_engine() || call.op.pool == "system" || call.task.is_some();
         if how == Again::Rerun && acts {
             return None;
         }
-        let params = self.attempt(path, &place, 1).ok()?.message.params;
+        let mut params = self.attempt(path, &place, 1).ok()?.message.params;
+        if let Some(task) = &call.task {
+            // Of a task everything is one parameter: it is not known what determines what.
+            params = [("with".to_owned(), serde_json::json!([task, params]))].into_iter().collect();
+        }
         Some(cache_key(&self.run.spec.tenant, call.op, &params))
     }
 

@@ -11,6 +11,7 @@ use crate::plan::{Body, BranchKind, NodeIndex, Plan, Work};
 use crate::recorded::{Origin, Recorded};
 use crate::signal::Signal;
 use crate::tally::Tally;
+use crate::task::Pulse;
 use crate::watch::Watch;
 use darkroom_proto::{
     CachedFrom, Duration, ErrorClass, ItemsDocument, Map, Money, RunId, RunStatus, Saved, Scheduled, Sha256, StepCost,
@@ -276,6 +277,9 @@ pub struct Step {
     /// The run that its latest attempt is, if it is a child.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<RunId>,
+    /// While a worker of a task has it: when that was heard of last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulse: Option<Box<Pulse>>,
 }
 
 impl Step {
@@ -290,6 +294,7 @@ impl Step {
         self.waiting = None;
         self.held = None;
         self.epoch = None;
+        self.pulse = None;
     }
 }
 

@@ -185,16 +185,27 @@ fn parallel() -> Value {
 /// The name of a workflow, with a version or not.
 const CHILD: &str = "^workflow:[^@]+(@.+)?$";
 
+/// The name of a task.
+const TASK: &str = "^task\\.[a-z][a-z0-9-]{0,63}$";
+
+fn uses() -> Value {
+    let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
+    let named = |pattern: &str| json!({"type": "string", "pattern": pattern});
+    json!({
+        "anyOf": [{"enum": ops}, named(CHILD), named(TASK)],
+        "description": "The op that it calls, the workflow that it runs, such as `workflow:product-photo@3`, or the task that a worker of yours does, such as `task.resize-3d`.",
+    })
+}
+
 fn contender() -> Value {
     let cases: Vec<Value> = op::OPS.iter().map(with).collect();
-    let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
     json!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "id": reference("id", "Its name for people."),
             "title": text("What it does, for people."),
-            "uses": {"anyOf": [{"enum": ops}, {"type": "string", "pattern": CHILD}], "description": "The op that it calls, or the workflow that it runs, such as `workflow:product-photo@3`."},
+            "uses": uses(),
             "with": {"type": ["object", "null"], "description": "The op's parameters."},
             "steps": reference("steps", "Its steps, where it is more than one call."),
             "delay": reference("duration", "How long after the others it begins."),
@@ -221,7 +232,6 @@ fn repeat() -> Value {
 }
 
 fn step() -> Value {
-    let ops: Vec<&str> = op::OPS.iter().map(|op| op.name).collect();
     let cases: Vec<Value> = op::OPS.iter().map(with).collect();
     json!({
         "type": "object",
@@ -229,7 +239,7 @@ fn step() -> Value {
         "properties": {
             "id": reference("id", "Its name in expressions. Default: the last word of its op."),
             "title": text("What it does, for people."),
-            "uses": {"anyOf": [{"enum": ops}, {"type": "string", "pattern": CHILD}], "description": "The op that it calls, or the workflow that it runs, such as `workflow:product-photo@3`."},
+            "uses": uses(),
             "with": {"type": ["object", "null"], "description": "The op's parameters."},
             "needs": reference("names", "The steps that end before it starts, instead of all earlier ones of its list."),
             "if": reference("condition", "When it runs. Skipped, it passes its picture on."),

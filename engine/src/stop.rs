@@ -3,6 +3,7 @@
 use crate::advance::Turn;
 use crate::branch::branch_of;
 use crate::change::What;
+use crate::lost::is_under_way;
 use crate::plan::{BranchKind, Work};
 use crate::race::has_enough;
 use crate::run::{Failure, OnError, State, Step};
@@ -181,9 +182,12 @@ impl Turn<'_> {
                 State::Parked { .. } | State::Held { .. } => true,
                 _ => false,
             };
-            Some(path) != ancestor && self.run.step(path).is_some_and(|step| ends(step.state))
+            Some(path) != ancestor
+                && self.run.step(path).is_some_and(|step| ends(step.state) || is_under_way(step) && self.is_task(path))
         });
         for path in &within {
+            // Nothing is paid for a task, and its worker need not be heard any more.
+            self.leave_window(path);
             match self.run.step(path).map(|step| step.state) {
                 Some(State::Open) => self.change_step(path, |step| {
                     if let Some(fan) = &mut step.fan {

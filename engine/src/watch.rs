@@ -6,10 +6,11 @@ use crate::plan::Plan;
 use crate::run::{Run, State, Step};
 use darkroom_proto::{Duration, ErrorClass, RunStatus, StepError, StepPath, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// How long after it was sent a step is looked at first; each further look comes after twice the time.
-const LOOK_FIRST: Duration = Duration::from_secs(30);
+pub(crate) const LOOK_FIRST: Duration = Duration::from_secs(30);
 
 /// The longest time between two looks.
 const LOOK_MAX: Duration = Duration::from_secs(600);
@@ -66,7 +67,7 @@ pub struct Overdue {
     /// Its generation.
     pub generation: u32,
     /// The pool that its message went to.
-    pub pool: &'static str,
+    pub pool: Cow<'static, str>,
     /// Whether it went to the line of wide fan-outs.
     pub batch: bool,
     /// When its message was sent.
@@ -90,8 +91,8 @@ pub fn overdue(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Overdue> {
         Some(Overdue {
             path: path.clone(),
             generation: step.generation,
-            pool: call.op.pool,
-            batch: place.stands_behind(),
+            pool: call.pool(),
+            batch: place.stands_behind() && call.task.is_none(),
             sent_at: step.watch.map_or(step.started_at, |watch| watch.sent_at),
             calls_a_provider: call.op.calls_a_provider(),
             submitted: matches!(step.state, State::Waiting { submitted: true, .. }),
@@ -102,10 +103,10 @@ pub fn overdue(plan: &Plan, run: &Run, now: Timestamp) -> Vec<Overdue> {
 
 /// The line that the message of a step goes to: its pool, and whether it stands behind other runs' work. None for a step
 /// that no worker gets.
-pub fn line(plan: &Plan, path: &StepPath) -> Option<(&'static str, bool)> {
+pub fn line(plan: &Plan, path: &StepPath) -> Option<(Cow<'static, str>, bool)> {
     let place = plan.locate(path)?;
     let (_, call) = plan.call_at(&place)?;
-    (!call.op.performed_by_engine()).then(|| (call.op.pool, place.stands_behind()))
+    (!call.op.performed_by_engine()).then(|| (call.pool(), place.stands_behind() && call.task.is_none()))
 }
 
 impl Run {
@@ -175,6 +176,10 @@ impl Turn<'_> {
             if step.child.is_some() {
                 self.change_step(&path, |step| step.watch = Some(watch));
                 self.follow_child(&path);
+                continue;
+            }
+            if self.is_task(&path) {
+                self.look_at_task(&path, watch, lost.contains(&path));
                 continue;
             }
             let resends = watch.resends + 1;

@@ -98,7 +98,7 @@ pub struct StepDocument {
     /// Where it saved its output, relative to the output folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
-    /// Why it was skipped, or what it waits for.
+    /// Why it was skipped, what it waits for, or what the worker of its task is at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// While it waits for a person: `{title, show, ask, choose, since, deadline}`.

@@ -16,6 +16,7 @@ pub mod op;
 mod path;
 mod schedule;
 mod status;
+mod task;
 mod tenant;
 mod time;
 
@@ -29,10 +30,11 @@ pub use document::{
 pub use error::{Act, ErrorClass, StepError};
 pub use id::{ParseRunIdError, RunId};
 pub use message::{
-    Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION, Waiting,
+    Map, Outcome, Provenance, Report, SaveTarget, Saved, Start, StepMessage, Succeeded, WIRE_VERSION, Waiting, Working,
 };
 pub use path::{StepPath, StepPathError, instance_numbers};
 pub use schedule::{ParseScheduleIdError, ScheduleId, Scheduled};
 pub use status::{RunStatus, StepStatus};
+pub use task::{ParseTaskTokenError, ReportTo, TASK_VERSION, TaskError, TaskMessage, TaskReport, TaskSaid, TaskToken};
 pub use tenant::{ParseTenantError, Tenant};
 pub use time::{Duration, Timestamp};

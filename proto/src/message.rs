@@ -107,6 +107,8 @@ pub enum Outcome {
     Failed(StepError),
     /// It has not ended: it waits for a provider, or to be let in, and holds no slot.
     Waiting(Waiting),
+    /// It has not ended: a worker of a task is at it, and says so.
+    Working(Working),
 }
 
 impl Outcome {
@@ -116,6 +118,7 @@ impl Outcome {
             Outcome::Succeeded(_) => "succeeded",
             Outcome::Failed(_) => "failed",
             Outcome::Waiting(_) => "waiting",
+            Outcome::Working(_) => "working",
         }
     }
 }
@@ -129,6 +132,17 @@ pub struct Waiting {
     pub submitted: bool,
     /// When it is to be looked after next.
     pub until: Timestamp,
+}
+
+/// A sign of life from a worker of a task.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Working {
+    /// How much of it is done, from 0 to 1, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// What it is at, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// What a done attempt gave.

@@ -203,6 +203,32 @@ pub static CHILD: OpSpec = OpSpec {
 /// What `uses:` begins with when it names a workflow.
 pub const CHILD_PREFIX: &str = "workflow:";
 
+/// What a step that `uses: task.NAME` is: no op of the table, for whoever serves the task knows what it takes and gives.
+pub static TASK: OpSpec = OpSpec {
+    name: "task",
+    summary: "Is done by a worker of yours, in whatever language.",
+    pool: "task",
+    params: &[optional("with", ParamType::Any, "", "what the worker is given")],
+    outputs: &[],
+    primary: "",
+    timeout: TEN_MINUTES,
+    example: "",
+};
+
+/// What `uses:` begins with when it names a task, and the name of the pool whose workers serve it.
+pub const TASK_PREFIX: &str = "task.";
+
+/// The longest name of a task.
+pub const TASK_NAME_CHARS_MAX: usize = 64;
+
+/// The task that `uses:` names, without its prefix: small letters, digits and `-`, a letter first. None if it names none.
+pub fn task_name(uses: &str) -> Option<&str> {
+    let name = uses.strip_prefix(TASK_PREFIX)?;
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let begins_well = name.bytes().next().is_some_and(|first| first.is_ascii_lowercase());
+    (begins_well && name.len() <= TASK_NAME_CHARS_MAX && name.bytes().all(fits)).then_some(name)
+}
+
 /// The ops that do not do any more what they did in the first release, and which revision they are at.
 const REVISIONS: &[(&str, u32)] = &[];
 
@@ -872,6 +898,27 @@ const FAIL_CLASSES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_tasks_are_plain() {
+        let longest = format!("task.{}", "a".repeat(TASK_NAME_CHARS_MAX));
+        for good in ["task.resize-3d", "task.a", &longest] {
+            assert_eq!(task_name(good), good.strip_prefix("task."), "{good}");
+        }
+        for bad in [
+            "task",
+            "task.",
+            "task.Resize",
+            "task.3d",
+            "task.-a",
+            "task.a.b",
+            "task.a_b",
+            "image.crop",
+            &format!("{longest}a"),
+        ] {
+            assert_eq!(task_name(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn the_catalogue_is_consistent() {

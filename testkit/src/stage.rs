@@ -116,6 +116,12 @@ impl Stage {
         if op::find(&message.op).is_some_and(|op| op.pool == "system") {
             return (Duration::default(), Ok(answered(message)));
         }
+        if op::task_name(&message.op).is_some() {
+            let error = StepError::new(ErrorClass::WorkflowError, "a test has no workers of tasks")
+                .code("no_mock")
+                .advice(format!("add a mock of `{}` with the outputs of `{}`", message.path, message.op));
+            return (Duration::default(), Err(error));
+        }
         (Duration::default(), self.workbench.perform(message))
     }
 }

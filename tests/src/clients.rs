@@ -3,8 +3,9 @@
 use crate::installed;
 use darkroom_proto::Sha256;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Where the scripts are.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
@@ -22,6 +23,60 @@ pub fn python(script: &str, simulator: &str) {
 pub fn example_in_python(script: &str, variables: &[(&str, &str)]) -> String {
     let script = Path::new(EXAMPLES).join(script);
     run(&mut in_python(&script), &script, variables)
+}
+
+/// A process that goes on by itself; killed, as by `kill -9`, when it is dropped.
+#[derive(Debug)]
+pub struct Going {
+    child: Child,
+    // Modules are looked for beside the script, so it stays while the process does.
+    _beside: Option<tempfile::TempDir>,
+}
+
+impl Going {
+    /// Begins an example of the documentation, in Python or JavaScript by its name, and waits until it prints `ready`.
+    pub fn example(script: &str, set: &[(&str, &str)]) -> Going {
+        let path = Path::new(EXAMPLES).join(script);
+        match path.extension().is_some_and(|extension| extension == "mjs") {
+            true => {
+                let (command, beside) = node_beside(&path);
+                Going::begin(command, script, set, Some(beside))
+            }
+            false => Going::begin(in_python(&path), script, set, None),
+        }
+    }
+
+    /// Begins a program, and waits until it prints `ready`.
+    pub fn program(program: &Path, set: &[(&str, &str)]) -> Going {
+        Going::begin(Command::new(program), &program.display().to_string(), set, None)
+    }
+
+    fn begin(mut command: Command, name: &str, set: &[(&str, &str)], beside: Option<tempfile::TempDir>) -> Going {
+        without_own_settings(&mut command);
+        command.envs(set.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said.trim(), "ready", "{name}");
+        Going { child, _beside: beside }
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// Runs a script of `clients/js/` against a simulator; panics with what it said if it does not end well.
@@ -76,6 +131,12 @@ fn python_with(name: &str, requirements: &PathBuf) -> PathBuf {
 }
 
 fn in_node(script: &Path, variables: &[(&str, &str)]) -> String {
+    let (mut command, _beside) = node_beside(script);
+    run(&mut command, script, variables)
+}
+
+/// Node with a script, and the folder that this lies in beside the modules.
+fn node_beside(script: &Path) -> (Command, tempfile::TempDir) {
     let scripts = Path::new(SCRIPTS).join("js");
     let lists = ["package.json", "package-lock.json"].map(|name| scripts.join(name));
     let installed = installed::once(&named("js-clients", &[&lists[0], &lists[1]]), |folder| {
@@ -100,7 +161,9 @@ fn in_node(script: &Path, variables: &[(&str, &str)]) -> String {
         }
     }
     let copy = beside.path().join(script.file_name().unwrap());
-    run(Command::new("node").arg("--no-warnings").arg(copy), script, variables)
+    let mut command = Command::new("node");
+    command.arg("--no-warnings").arg(copy);
+    (command, beside)
 }
 
 /// A name that other lists do not have.
@@ -109,14 +172,18 @@ fn named(what: &str, lists: &[&PathBuf]) -> String {
     format!("{what}-{}", Sha256::of(&lists).short(16))
 }
 
-fn run(command: &mut Command, script: &Path, set: &[(&str, &str)]) -> String {
-    // Of what is set here, nothing may send a client anywhere else.
+/// Of what is set here, nothing may send a client anywhere else.
+fn without_own_settings(command: &mut Command) {
     let variables = ["FAL_", "REPLICATE_", "OPENAI_", "GOOGLE_", "GEMINI_"];
     for (name, _) in std::env::vars() {
         if variables.iter().any(|prefix| name.starts_with(prefix)) || name.to_ascii_lowercase().ends_with("_proxy") {
             command.env_remove(name);
         }
     }
+}
+
+fn run(command: &mut Command, script: &Path, set: &[(&str, &str)]) -> String {
+    without_own_settings(command);
     let output = command.envs(set.iter().copied()).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
     assert!(

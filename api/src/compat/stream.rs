@@ -157,6 +157,10 @@ impl<S: Store + Ledger, Q: Queue> Telling<S, Q> {
                 self.progress(Some(step), format!("`{step}` is on its way, try {attempt}"))
             }
             What::StepWaiting { step, reason } => self.progress(Some(step), format!("`{step}` waits: {reason}")),
+            What::StepProgress { step, progress, note } => {
+                let done = progress.map_or_else(String::new, |done| format!(" {:.0} %", done * 100.0));
+                self.progress(Some(step), format!("`{step}`:{done} {note}").trim_end().to_owned())
+            }
             What::StepRetrying { step, error, .. } | What::StepParked { step, error, .. } => self.failed(step, error),
             What::StepCompleted { step, .. }
             | What::StepSkipped { step, .. }

@@ -105,8 +105,13 @@ impl Queue for EmbeddedQueue {
             }
             // All or none: nothing is pushed before every pool is known.
             for publication in &publications {
-                if let Publication::Step { pool, .. } = publication {
-                    lines.pool(pool)?;
+                match publication {
+                    Publication::Step { pool, .. } => drop(lines.pool(pool)?),
+                    // Those who serve tasks are other processes.
+                    Publication::Task { message, .. } => {
+                        return Err(QueueError::NoSuchPool { pool: message.pool() });
+                    }
+                    Publication::Shard { .. } => {}
                 }
             }
             for publication in publications {
@@ -121,6 +126,8 @@ impl Queue for EmbeddedQueue {
                         timer_has_to_look |= lines.push_delayed(until, pool, lane, Arc::from(message));
                     }
                     Publication::Shard { shard, message } => lines.push_shard(shard, Arc::new(message)),
+                    // Refused above.
+                    Publication::Task { .. } => {}
                 }
             }
         }

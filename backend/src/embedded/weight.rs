@@ -20,6 +20,8 @@ pub(super) fn of(publication: &Publication, bytes_max: u64) -> u64 {
             let bound = reports.iter().map(bound_of_report).sum();
             if bound > bytes_max { exact(reports) } else { bound }
         }
+        Publication::Task { message, .. } => FIXED + bound_of_map(&message.with),
+        Publication::Shard { message: ShardMessage::Task(report), .. } => exact(report),
         Publication::Shard { message: ShardMessage::Start(_) | ShardMessage::Nudge { .. }, .. } => FIXED,
     }
 }
@@ -44,6 +46,7 @@ pub fn bound_of_report(report: &Report) -> u64 {
         }
         Outcome::Failed(error) => (error.code.len() + error.message.len() + error.advice.len()) as u64,
         Outcome::Waiting(waiting) => waiting.reason.len() as u64,
+        Outcome::Working(working) => working.note.len() as u64,
     };
     FIXED + report.path.as_str().len() as u64 + outcome
 }

@@ -79,8 +79,8 @@ impl Reading {
     where
         Self: Deliver<M>,
     {
-        match wire::look(&delivery) {
-            Ok(Body::Here) => match wire::decode(&delivery.data) {
+        match wire::look(&delivery, &self.shared.topology.report()) {
+            Ok(Body::Here(written)) => match wire::decode_as(written, &delivery.data) {
                 Ok(message) => self.deliver(received(message, &delivery, ticket)),
                 Err(cause) => self.bury(delivery, cause, ticket),
             },

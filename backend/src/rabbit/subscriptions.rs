@@ -94,8 +94,8 @@ impl Subscriptions {
                 let declare = self.shared.topology.declare_pool(self.session.consuming(), &pool);
                 declare.await.map_err(|error| error.to_string())?;
             }
-            for line in StepLine::ALL {
-                self.start(Key::Step(pool.clone(), line)).await?;
+            for line in StepLine::of(&pool) {
+                self.start(Key::Step(pool.clone(), *line)).await?;
             }
         }
         let wanted = self.shared.hub.wanted_shards();

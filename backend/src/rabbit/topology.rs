@@ -2,7 +2,7 @@
 
 use super::connection::{TIMEOUT, in_time};
 use crate::{Lane, QueueError, Shard};
-use darkroom_proto::Duration;
+use darkroom_proto::{Duration, op};
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
     QueuePurgeOptions,
@@ -44,7 +44,12 @@ pub(super) enum StepLine {
 }
 
 impl StepLine {
-    pub(super) const ALL: [StepLine; 3] = [StepLine::First, StepLine::Poll, StepLine::Batch];
+    const ALL: [StepLine; 3] = [StepLine::First, StepLine::Poll, StepLine::Batch];
+
+    /// The queues of a pool: those who serve a task take it from one.
+    pub(super) fn of(pool: &str) -> &'static [StepLine] {
+        if pool.starts_with(op::TASK_PREFIX) { &[StepLine::First] } else { &StepLine::ALL }
+    }
 
     pub(super) fn lane(self) -> Lane {
         match self {
@@ -92,8 +97,8 @@ pub(super) struct Topology {
 struct QueuePlan {
     name: String,
     arguments: FieldTable,
-    /// The exchange and the key that it is bound with.
-    binding: (String, String),
+    /// The exchanges and the keys that it is bound with.
+    bindings: Vec<(String, String)>,
 }
 
 impl Topology {
@@ -122,6 +127,11 @@ impl Topology {
 
     pub(super) fn shard_queue(&self, shard: Shard) -> String {
         format!("{}.shard.{}", self.namespace, shard.0)
+    }
+
+    /// Where workers of tasks publish what they say: messages of shards from those who may say nothing else.
+    pub(super) fn report(&self) -> String {
+        format!("{}.report", self.namespace)
     }
 
     pub(super) fn dead(&self) -> String {
@@ -155,6 +165,7 @@ impl Topology {
             (self.dead(), ExchangeKind::Fanout),
             (self.steps(), ExchangeKind::Direct),
             (self.shard(), ExchangeKind::Direct),
+            (self.report(), ExchangeKind::Direct),
             (self.submit(), ExchangeKind::Topic),
         ];
         all.extend(self.ladder.iter().map(|&rung| (self.rung(rung), ExchangeKind::Fanout)));
@@ -163,12 +174,13 @@ impl Topology {
 
     /// Queues in the order of their declaration: whatever is dead-lettered to comes before what dead-letters to it.
     fn queues(&self, pools: &BTreeSet<String>) -> Vec<QueuePlan> {
-        let dead = QueuePlan { name: self.dead(), arguments: quorum([]), binding: (self.dead(), String::new()) };
-        let submit = QueuePlan { name: self.submit(), arguments: self.work(), binding: (self.submit(), "#".into()) };
+        let dead = QueuePlan { name: self.dead(), arguments: quorum([]), bindings: vec![(self.dead(), String::new())] };
+        let submit =
+            QueuePlan { name: self.submit(), arguments: self.work(), bindings: vec![(self.submit(), "#".into())] };
         let shards = (0..self.shards).map(|shard| QueuePlan {
             name: self.shard_queue(Shard(shard)),
             arguments: self.work(),
-            binding: (self.shard(), shard.to_string()),
+            bindings: vec![(self.shard(), shard.to_string()), (self.report(), shard.to_string())],
         });
         let steps = pools.iter().flat_map(|pool| self.pool_queues(pool));
         let ladder = self.ladder.iter().map(|&rung| QueuePlan {
@@ -180,18 +192,18 @@ impl Topology {
                 // Without it the broker falls back to at-most-once, silently.
                 ("x-overflow", text("reject-publish")),
             ]),
-            binding: (self.rung(rung), String::new()),
+            bindings: vec![(self.rung(rung), String::new())],
         });
         [dead, submit].into_iter().chain(shards).chain(steps).chain(ladder).collect()
     }
 
     fn pool_queues(&self, pool: &str) -> Vec<QueuePlan> {
-        let plan = |line| QueuePlan {
-            name: self.step_queue(pool, line),
+        let plan = |line: &StepLine| QueuePlan {
+            name: self.step_queue(pool, *line),
             arguments: self.work(),
-            binding: (self.steps(), Self::step_key(pool, line)),
+            bindings: vec![(self.steps(), Self::step_key(pool, *line))],
         };
-        StepLine::ALL.map(plan).into()
+        StepLine::of(pool).iter().map(plan).collect()
     }
 
     /// The arguments of a queue that work is taken from.
@@ -269,8 +281,8 @@ impl Topology {
     pub(super) async fn depth(&self, connection: &Connection, pool: &str) -> Result<Option<u64>, QueueError> {
         let channel = open(connection).await?;
         let mut depth = 0;
-        for line in StepLine::ALL {
-            match look_at(&channel, &self.step_queue(pool, line)).await {
+        for line in StepLine::of(pool) {
+            match look_at(&channel, &self.step_queue(pool, *line)).await {
                 Ok(messages) => depth += u64::from(messages),
                 Err(Look::Missing) => return Ok(None),
                 Err(Look::Failed(why)) => return Err(QueueError::Unavailable(why)),
@@ -330,13 +342,16 @@ async fn close(channel: Channel) {
 }
 
 async fn declare_queue(channel: &Channel, queue: QueuePlan) -> Result<(), QueueError> {
-    let QueuePlan { name, arguments, binding: (exchange, key) } = queue;
+    let QueuePlan { name, arguments, bindings } = queue;
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     in_time(channel.queue_declare(short(&name), durable, arguments)).await.map_err(|why| refused(&name, why))?;
-    let bind = QueueBindOptions::default();
-    in_time(channel.queue_bind(short(&name), short(&exchange), short(&key), bind, FieldTable::default()))
-        .await
-        .map_err(|why| refused(&name, why))
+    for (exchange, key) in bindings {
+        let (bind, table) = (QueueBindOptions::default(), FieldTable::default());
+        in_time(channel.queue_bind(short(&name), short(&exchange), short(&key), bind, table))
+            .await
+            .map_err(|why| refused(&name, why))?;
+    }
+    Ok(())
 }
 
 enum Look {
@@ -407,6 +422,14 @@ mod tests {
         for other in ["dr", "dr.answers", "drawings.steps.image", "shop.dead", "amq.gen-7", ""] {
             assert!(!topology.is_own(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_task_is_taken_from_one_queue() {
+        let topology = Topology::new("dr", 2, &LADDER);
+        let names = |pool| topology.pool_queues(pool).into_iter().map(|queue| queue.name).collect::<Vec<_>>();
+        assert_eq!(names("task.resize-3d"), ["dr.steps.task.resize-3d"]);
+        assert_eq!(names("image").len(), 3);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! How messages are written on a broker and read again.
 //!
-//! Bodies are MessagePack with field names, so that fields can be added and other languages can read them.
+//! Bodies are MessagePack with field names, so that fields can be added; what workers of tasks read and write is JSON.
 
 use crate::{Publication, QueueError, ShardMessage};
-use darkroom_proto::{Report, RunId, Sha256, Start, StepMessage, WIRE_VERSION};
+use darkroom_proto::{Report, RunId, Sha256, Start, StepMessage, TASK_VERSION, TaskReport, WIRE_VERSION};
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
@@ -18,6 +18,7 @@ pub(super) const REFERENCE_BYTES_MIN: u64 = 64 << 10;
 pub(super) const REFERENCE_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) const CONTENT_TYPE: &str = "application/msgpack";
+const JSON: &str = "application/json";
 
 const VERSION: &str = "dr-v";
 const REFERENCE: &str = "dr-ref";
@@ -54,6 +55,11 @@ enum Heard {
 /// What is read from a broker.
 pub(super) trait Wire: Sized + Send + 'static {
     fn decode(body: &[u8]) -> Result<Self, rmp_serde::decode::Error>;
+
+    /// Reads what workers of tasks write. None where they write nothing.
+    fn decode_json(_body: &[u8]) -> Option<Result<Self, Cause>> {
+        None
+    }
 }
 
 impl Wire for StepMessage {
@@ -70,19 +76,50 @@ impl Wire for ShardMessage {
             Heard::Nudge { run } => ShardMessage::Nudge { run },
         })
     }
+
+    fn decode_json(body: &[u8]) -> Option<Result<Self, Cause>> {
+        let read = || {
+            let report: TaskReport =
+                serde_json::from_slice(body).map_err(|error| Cause::Malformed(error.to_string()))?;
+            if report.v != TASK_VERSION {
+                return Err(Cause::Version(report.v.into()));
+            }
+            match report.run() {
+                Some(_) => Ok(ShardMessage::Task(report)),
+                None => Err(Cause::Malformed("`token` is none of a task's message".into())),
+            }
+        };
+        Some(read())
+    }
 }
 
 /// The body of a message.
 pub(super) fn encode(publication: &Publication) -> Result<Vec<u8>, QueueError> {
+    let unencodable =
+        |error: &dyn std::fmt::Display| QueueError::Unavailable(format!("a message can't be encoded: {error}"));
     let encoded = match publication {
+        Publication::Task { message, .. } => {
+            return serde_json::to_vec(message).map_err(|error| unencodable(&error));
+        }
         Publication::Step { message, .. } => rmp_serde::to_vec_named(message),
-        Publication::Shard { message, .. } => rmp_serde::to_vec_named(&match message {
-            ShardMessage::Start(start) => Said::Start(start),
-            ShardMessage::Reports(reports) => Said::Reports(reports),
-            ShardMessage::Nudge { run } => Said::Nudge { run: *run },
-        }),
+        Publication::Shard { message, .. } => match message {
+            ShardMessage::Start(start) => rmp_serde::to_vec_named(&Said::Start(start)),
+            ShardMessage::Reports(reports) => rmp_serde::to_vec_named(&Said::Reports(reports)),
+            ShardMessage::Nudge { run } => rmp_serde::to_vec_named(&Said::Nudge { run: *run }),
+            ShardMessage::Task(report) => {
+                return serde_json::to_vec(report).map_err(|error| unencodable(&error));
+            }
+        },
     };
-    encoded.map_err(|error| QueueError::Unavailable(format!("a message can't be encoded: {error}")))
+    encoded.map_err(|error| unencodable(&error))
+}
+
+/// How the body of a message is written.
+pub(super) fn content_type(publication: &Publication) -> &'static str {
+    match publication {
+        Publication::Task { .. } | Publication::Shard { message: ShardMessage::Task(_), .. } => JSON,
+        Publication::Step { .. } | Publication::Shard { .. } => CONTENT_TYPE,
+    }
 }
 
 /// A body that is kept in the artifact store.
@@ -93,7 +130,12 @@ pub(super) struct Reference {
 }
 
 /// What goes with a body.
-pub(super) fn properties(id: &str, trace: Option<String>, reference: Option<Reference>) -> BasicProperties {
+pub(super) fn properties(
+    id: &str,
+    content_type: &'static str,
+    trace: Option<String>,
+    reference: Option<Reference>,
+) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(VERSION.into(), AMQPValue::LongInt(WIRE_VERSION.into()));
     if let Some(trace) = trace {
@@ -104,7 +146,7 @@ pub(super) fn properties(id: &str, trace: Option<String>, reference: Option<Refe
         headers.insert(REFERENCE_BYTES.into(), AMQPValue::LongLongInt(bytes as i64));
     }
     BasicProperties::default()
-        .with_content_type(CONTENT_TYPE.into())
+        .with_content_type(content_type.into())
         .with_delivery_mode(PERSISTENT)
         .with_message_id(id.into())
         .with_headers(headers)
@@ -142,7 +184,9 @@ pub(super) fn properties_of_dead(was: &BasicProperties, queue: &str, cause: &str
 pub(super) fn trace(publication: &Publication) -> Option<String> {
     let (run, span) = match publication {
         Publication::Step { message, .. } => (message.run, attempt(&message.path, message.generation, message.attempt)),
+        Publication::Task { message, .. } => (message.run, attempt(&message.step, message.generation, message.attempt)),
         Publication::Shard { message, .. } => match message {
+            ShardMessage::Task(report) => (report.run()?, report.token.clone()),
             ShardMessage::Start(start) => (start.run, "start".to_owned()),
             ShardMessage::Nudge { run } => (*run, "nudge".to_owned()),
             ShardMessage::Reports(reports) => {
@@ -172,24 +216,41 @@ pub(super) enum Cause {
     Version(i64),
     #[error("content type is not application/msgpack: {0:?}")]
     ContentType(String),
+    #[error("only reports of tasks, as application/json, are taken from this exchange")]
+    NotATask,
     #[error("reference is malformed")]
     Reference,
     #[error("malformed: {0}")]
     Malformed(String),
 }
 
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    MessagePack,
+    /// As workers of tasks write.
+    Json,
+}
+
 /// Where the body of a message is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    Here,
+    Here(Written),
     Elsewhere(Reference),
 }
 
-/// Reads everything of a message but its body.
-pub(super) fn look(delivery: &Delivery) -> Result<Body, Cause> {
+/// Reads everything of a message but its body. Only JSON comes by the exchange `tasks_report`.
+pub(super) fn look(delivery: &Delivery, tasks_report: &str) -> Result<Body, Cause> {
     let bytes = delivery.data.len() as u64;
     if bytes > INLINE_BYTES_MAX {
         return Err(Cause::TooLarge(bytes));
+    }
+    let content_type = delivery.properties.content_type().as_ref().map(|content_type| content_type.as_str());
+    match content_type.map(|content_type| content_type.split(';').next().unwrap_or_default().trim()) {
+        // Its version stands in it.
+        Some(JSON) => return Ok(Body::Here(Written::Json)),
+        _ if delivery.exchange.as_str() == tasks_report => return Err(Cause::NotATask),
+        _ => {}
     }
     let version = number(&delivery.properties, VERSION).ok_or(Cause::NoVersion)?;
     let newest = i64::from(WIRE_VERSION);
@@ -201,7 +262,7 @@ pub(super) fn look(delivery: &Delivery) -> Result<Body, Cause> {
         other => return Err(Cause::ContentType(other.clone().map(String::from).unwrap_or_default())),
     }
     match header(&delivery.properties, REFERENCE) {
-        None => Ok(Body::Here),
+        None => Ok(Body::Here(Written::MessagePack)),
         Some(AMQPValue::LongString(digest)) => {
             let digest = std::str::from_utf8(digest.as_bytes()).ok().and_then(|text| text.parse().ok());
             let bytes = number(&delivery.properties, REFERENCE_BYTES).and_then(|bytes| u64::try_from(bytes).ok());
@@ -219,6 +280,14 @@ pub(super) fn look(delivery: &Delivery) -> Result<Body, Cause> {
 /// Reads a body.
 pub(super) fn decode<M: Wire>(body: &[u8]) -> Result<M, Cause> {
     M::decode(body).map_err(|error| Cause::Malformed(error.to_string()))
+}
+
+/// Reads a body that is written in one of the two ways.
+pub(super) fn decode_as<M: Wire>(written: Written, body: &[u8]) -> Result<M, Cause> {
+    match written {
+        Written::MessagePack => decode(body),
+        Written::Json => M::decode_json(body).unwrap_or_else(|| Err(Cause::ContentType(JSON.into()))),
+    }
 }
 
 /// How often a message came back before.
@@ -250,7 +319,7 @@ mod tests {
     use crate::{Lane, Shard};
     use darkroom_proto::{
         Artifact, Duration, ErrorClass, Map, Outcome, Provenance, SaveTarget, Saved, StepCost, StepError, StepPath,
-        Succeeded,
+        Succeeded, TaskMessage,
     };
     use std::path::PathBuf;
 
@@ -347,6 +416,50 @@ mod tests {
             assert_eq!(decode::<ShardMessage>(&golden), Ok(message), "{name}");
             assert_eq!(encoded, golden, "{name}");
         }
+    }
+
+    #[test]
+    fn what_workers_of_tasks_are_sent_is_json_as_before() {
+        let tenant = darkroom_proto::Tenant::default();
+        let mut task = TaskMessage::of(&StepMessage { op: "task.resize-3d".into(), ..step() }, &tenant).unwrap();
+        task.token = "default~run_1/a@1.1~9~sig".into();
+        let encoded = encode(&Publication::Task { delay: None, message: Box::new(task.clone()) }).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&encoded).unwrap();
+        let want = serde_json::json!({
+            "v": 1,
+            "task": "resize-3d",
+            "run": "run_03030303030303030303030303030303",
+            "step": "branded[3]",
+            "generation": 2,
+            "attempt": 1,
+            "workflow": "product-shots",
+            "tenant": "default",
+            "idempotency_key": "run_03030303030303030303030303030303/branded[3]@2",
+            "timeout_seconds": 60.0,
+            "with": {"data": {"number": 7, "text": "ü", "ratio": 0.5, "none": null}},
+            "upload": "",
+            "token": "default~run_1/a@1.1~9~sig",
+            "report_to": {"exchange": "", "routing_key": ""},
+        });
+        assert_eq!(written, want);
+        assert!(TaskMessage::of(&step(), &tenant).is_none(), "another op is no task");
+    }
+
+    #[test]
+    fn json_is_a_report_of_a_task_or_is_buried() {
+        let run = RunId::from_bytes([3; 16]);
+        let report = |v: u8, token: &str| {
+            let report = serde_json::json!({"v": v, "token": token, "outcome": "working", "later": {"more": 1}});
+            decode_as::<ShardMessage>(Written::Json, report.to_string().as_bytes())
+        };
+        let token = format!("default~{run}/a@1.1~9~sig");
+        assert!(matches!(report(1, &token), Ok(ShardMessage::Task(report)) if report.run() == Some(run)));
+        assert_eq!(report(2, &token), Err(Cause::Version(2)));
+        assert!(matches!(report(1, "nobody's"), Err(Cause::Malformed(_))));
+        for body in [&b""[..], b"{", b"[1]", b"\xff", br#"{"v": 1, "token": 7}"#] {
+            assert!(matches!(decode_as::<ShardMessage>(Written::Json, body), Err(Cause::Malformed(_))), "{body:?}");
+        }
+        assert!(decode_as::<StepMessage>(Written::Json, b"{}").is_err(), "workers of ours read no JSON");
     }
 
     #[test]

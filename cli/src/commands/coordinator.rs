@@ -5,7 +5,7 @@ use crate::fleet::{Fleet, POOLS, SHARDS, Slots};
 use crate::role::{RoleArgs, Stage};
 use crate::{api, folder, notices, submissions};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
-use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Notices, Plans};
+use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Notices, Plans, Tasks};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -43,6 +43,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         let stop = stop.child_token();
         let (notices, notifier) = notices::open(&settings, true)?;
         let api = api::open(settings.clone(), artifacts.clone(), &fleet);
+        let tasks: Arc<dyn Tasks> = api.clone();
         let taking = submissions::take(api.clone(), fleet.queue.clone(), stop.clone());
         let serving = api::serve(api, settings.clone(), fleet.clone(), stop.clone());
         Ok(async move {
@@ -54,11 +55,15 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
             let ended = match deliver {
                 None => {
                     let queues = queues.collect();
-                    Box::pin(decide(&fleet, queues, &name, recheck_every, notices, failpoint, stop.clone())).await
+                    let deciding =
+                        decide(&fleet, queues, &name, recheck_every, notices, failpoint, tasks, stop.clone());
+                    Box::pin(deciding).await
                 }
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    Box::pin(decide(&fleet, queues, &name, recheck_every, notices, failpoint, stop.clone())).await
+                    let deciding =
+                        decide(&fleet, queues, &name, recheck_every, notices, failpoint, tasks, stop.clone());
+                    Box::pin(deciding).await
                 }
             };
             // What was begun to be taken in is stored and answered, so that nobody has to do it again.
@@ -82,6 +87,7 @@ async fn decide<Q: Queue>(
     recheck_every: darkroom_proto::Duration,
     notices: Notices,
     failpoint: Option<Failpoint>,
+    tasks: Arc<dyn Tasks>,
     stop: CancellationToken,
 ) -> Result<(), CoordinatorError> {
     let stop = stop.child_token();
@@ -91,7 +97,8 @@ async fn decide<Q: Queue>(
     for (number, queue) in queues.into_iter().enumerate() {
         let owner = format!("{name}.{}", number + 1);
         let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
-        let mut coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every).telling(notices.clone());
+        let coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every).telling(notices.clone());
+        let mut coordinator = coordinator.serving(tasks.clone());
         if let Some(failpoint) = failpoint.clone() {
             coordinator = coordinator.failing_at(failpoint);
         }

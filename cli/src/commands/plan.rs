@@ -10,10 +10,11 @@ use crate::links::Links;
 use crate::offer::offers;
 use crate::output::{Format, say, say_json, table};
 use crate::settings::Settings;
-use crate::{folder, named, run_name};
+use crate::{folder, named, run_name, tasks};
 use darkroom_engine::Run;
 use darkroom_engine::preview::{Action, Cost, Preview, PreviewStep, preview};
 use darkroom_proto::Money;
+use darkroom_proto::op::TASK_PREFIX;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ async fn is_workflow(args: &Args, settings: &Settings) -> Result<bool, Failure> 
 
 async fn of_file(path: &Path, what: &What, settings: &Settings) -> Result<Preview, Failure> {
     let file = named::open(path, settings).await?;
+    tasks::note(&file.plan, settings);
     // With state here, what exists already counts; without, a plan leaves none behind.
     let engine = match folder::state().join("state.redb").exists() {
         true => Embedded::open(settings).await.ok(),
@@ -111,8 +113,9 @@ pub(crate) fn text(shown: &Preview) -> String {
         .filter_map(|step| step.model.as_deref())
         .filter(|model| !model.contains("${{"))
         .collect();
+    let is_here = !shown.steps.iter().any(|step| step.op.starts_with(TASK_PREFIX));
     let spent = match unserved.is_empty() {
-        true if shown.cost.high == 0.0 && shown.cost.is_known() => {
+        true if is_here && shown.cost.high == 0.0 && shown.cost.is_known() => {
             "Will spend $0.00: everything runs on this machine.".to_owned()
         }
         true => format!("Will spend {} ({}).", amount(&shown.cost), shown.cost.source),

@@ -18,6 +18,7 @@ use crate::offer::offers;
 use crate::output::{Format, complain};
 use crate::progress::Progress;
 use crate::settings::{FleetPlace, Settings};
+use crate::tasks;
 use crate::trail::Trail;
 use crate::workflow_file::WorkflowFile;
 use darkroom_backend::{Artifacts, Clock, RabbitQueue, RedisStore, RunFilter, Store, StoreError};
@@ -73,6 +74,7 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
     if let Some(place) = settings.fleet()? {
         return in_fleet(&args, &file, &place, &settings, format).await;
     }
+    tasks::can_run_here(&file.plan)?;
     let engine = Embedded::open(&settings).await.map_err(in_use)?;
     let mut spec = args.what.spec(&file, &engine, &settings).await?;
     let fingerprint = Desk::<darkroom_backend::EmbeddedStore, darkroom_backend::EmbeddedQueue>::fingerprint(&spec);

@@ -9,6 +9,7 @@ use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
 use crate::workflow_file;
 use darkroom_coordinator::{WorkflowError, Workflows};
+use darkroom_proto::op;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +26,11 @@ const SETUP_FOLDER: &str = "setup, from workflows.dir";
     after an upgrade.\n\nExample:\n  \
     DARKROOM__BROKER__URL=amqp://127.0.0.1 DARKROOM__STORE__URL=redis://127.0.0.1 darkroom setup"
 )]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Also make the queue of this task, so that its workers can be started before the first run; may be repeated
+    #[arg(long = "task", value_name = "NAME")]
+    tasks: Vec<String>,
+}
 
 #[derive(Serialize)]
 struct Done {
@@ -60,12 +65,12 @@ struct StoreDone {
     created: bool,
 }
 
-pub(crate) async fn run(_: Args, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::load()?;
     let place = settings.fleet_for("setup")?;
     let artifacts = folder::artifacts(&settings)?;
     let root = artifacts.root_url();
-    let fleet = Fleet::of_command(&place, artifacts);
+    let fleet = Fleet::with_tasks(&place, artifacts, task_pools(&args.tasks)?);
     // One after the other: if the store is refused, nothing is left behind on the broker.
     let prepared = fleet.store.prepare().await?;
     let declared = fleet.declare().await?;
@@ -90,6 +95,18 @@ pub(crate) async fn run(_: Args, format: Format) -> Result<ExitCode, Failure> {
         Format::Table => print(&done),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pools of tasks by the names of these, with `task.` or without.
+fn task_pools(names: &[String]) -> Result<Vec<String>, Failure> {
+    let pool = |name: &String| {
+        let pool = format!("{}{}", op::TASK_PREFIX, name.strip_prefix(op::TASK_PREFIX).unwrap_or(name));
+        let advice = "small letters, digits and `-`, a letter first, such as `resize-3d`";
+        op::task_name(&pool)
+            .map(|_| pool.clone())
+            .ok_or_else(|| Failure::usage(format!("--task {name}: no name of a task")).advice(advice))
+    };
+    names.iter().map(pool).collect()
 }
 
 /// Pushes the workflows that come with this release, and those of the folder that the settings name. One that comes with it

@@ -75,6 +75,10 @@ fn line(happened: &Happened) -> String {
         What::StepRetrying { step, attempt, again_at, error } => {
             (Some(step), format!("attempt {attempt} failed, again at {again_at}: {error}"))
         }
+        What::StepProgress { step, progress, note } => {
+            let share = progress.map(|progress| format!("{:.0} %", progress * 100.0)).unwrap_or_default();
+            (Some(step), format!("{share} {note}").trim().to_owned())
+        }
         What::StepWaiting { step, reason } => (Some(step), format!("waits for {reason}")),
         What::StepParked { step, error, again_at, cycle } => {
             (Some(step), format!("parked, looked at again at {again_at} (cycle {cycle} of {CYCLES_MAX}): {error}"))

@@ -4,7 +4,7 @@ use crate::children;
 use crate::failure::{EXIT_USAGE, Failure};
 use crate::output::{Format, complain, say, say_json};
 use crate::settings::Settings;
-use crate::{named, workflow_file};
+use crate::{named, tasks, workflow_file};
 use darkroom_engine::{Diagnostic, compile, compile_with, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +51,9 @@ pub(crate) async fn run(args: Args, format: Format) -> Result<ExitCode, Failure>
         let found = match compiled {
             Ok(compiled) => {
                 workflow_file::warn_of_missing(&compiled.about, path);
+                if let (Format::Table, Ok(settings)) = (format, Settings::load()) {
+                    tasks::note(&compiled.plan, &settings);
+                }
                 compiled.warnings
             }
             Err(diagnostics) => diagnostics,

@@ -28,5 +28,6 @@ mod resuming;
 mod roles;
 mod surroundings;
 mod tailing;
+mod tasks;
 mod trying;
 mod under_way;

@@ -95,6 +95,7 @@ impl Compiler<'_, '_> {
                         timeout: step.def.timeout.unwrap_or(op.timeout),
                         cache: step.def.cache,
                         skip_if_exists: step.skip_if_exists,
+                        task: step.def.task().map(str::to_owned),
                         child: child.map(|reference| Child {
                             reference: reference.to_owned(),
                             detach: step.def.detach,

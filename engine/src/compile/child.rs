@@ -62,7 +62,7 @@ impl<'a> Compiler<'a, '_> {
         self.library?.0.get(self.steps[at].def.child()?)
     }
 
-    /// What the child of a step gives; empty when nothing is known. `detach` gives the run alone.
+    /// What the child of a step gives; none when nothing is known, as of a task. `detach` gives the run alone.
     pub(super) fn child_gives(&self, at: usize) -> Option<Vec<(String, Type)>> {
         if self.steps[at].def.detach {
             return Some(vec![("run".to_owned(), Type::Text)]);
@@ -70,8 +70,8 @@ impl<'a> Compiler<'a, '_> {
         self.signature(at).map(|signature| signature.outputs.clone())
     }
 
-    /// Reads what a step gives to its child.
-    pub(super) fn child(&mut self, at: usize) {
+    /// Reads what a step gives to its child, or to the worker of its task.
+    pub(super) fn foreign(&mut self, at: usize) {
         let def = self.steps[at].def;
         let view = View::of(Some(at), self.items_of(at));
         let signature = self.signature(at);

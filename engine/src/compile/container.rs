@@ -111,7 +111,7 @@ impl<'a> Compiler<'a, '_> {
         let gathered = || GATHERED.iter().map(|name| ((*name).to_owned(), Type::Any)).collect();
         match step.op {
             _ if step.broken => None,
-            Some(_) if step.def.child().is_some() => self.child_gives(at),
+            Some(_) if step.def.is_foreign() => self.child_gives(at),
             Some(op) => {
                 let incoming = self.file_kind(at);
                 let field = |output: &darkroom_proto::op::OutputSpec| {

@@ -46,8 +46,16 @@ impl<'a> Compiler<'a, '_> {
                     );
                 }
                 Some(op) if !op.gives_file() => {
-                    let message = format!("`{}` makes no file that could be saved", op.name);
-                    let help = "use `save:` on a step that makes a picture, video or sound";
+                    let (message, help) = match self.steps[at].def.task() {
+                        Some(task) => (
+                            format!("which of the outputs of `task.{task}` is to be saved is not known"),
+                            format!("add a step `uses: save` with `file: ${{{{ steps.{}.NAME }}}}`", self.steps[at].id),
+                        ),
+                        None => (
+                            format!("`{}` makes no file that could be saved", op.name),
+                            "use `save:` on a step that makes a picture, video or sound".to_owned(),
+                        ),
+                    };
                     self.found.push(Diagnostic::error(code::NO_ARTIFACT, node.span, message).help(help));
                 }
                 _ => {}

@@ -360,26 +360,30 @@ impl<'a> Compiler<'a, '_> {
         range: &std::ops::Range<usize>,
     ) -> Result<Type, Lost> {
         let step = &self.steps[target];
-        let is_child = step.def.child().is_some() && step.op.is_some();
-        let shared = if is_child { self.child_gives(target) } else { self.shared_outputs(target) };
-        if let (true, None, Some((name, _))) = (is_child, &shared, output)
+        let is_foreign = step.def.is_foreign() && step.op.is_some();
+        let shared = if is_foreign { self.child_gives(target) } else { self.shared_outputs(target) };
+        if let (true, None, Some((name, _))) = (is_foreign, &shared, output)
             && name != "status"
         {
             return Ok(Type::Any);
         }
         let names: Vec<&str> = match (step.op, &shared) {
-            (Some(op), _) if !is_child => op.outputs.iter().map(|output| output.name).collect(),
+            (Some(op), _) if !is_foreign => op.outputs.iter().map(|output| output.name).collect(),
             (_, Some(shared)) => shared.iter().map(|(name, _)| name.as_str()).collect(),
             (Some(_), None) => Vec::new(),
             (None, None) => GATHERED.to_vec(),
         };
         let giver = match &shared {
-            Some(_) if is_child => "the workflow",
+            Some(_) if is_foreign => "the workflow",
             Some(_) if step.def.race.is_some() => "the race",
             Some(_) => "the loop",
             None => step.op.map_or("a fan-out", |op| op.name),
         };
-        let gives = || format!("{giver} gives: {}", if names.is_empty() { "nothing".into() } else { names.join(", ") });
+        let is_unknown = is_foreign && shared.is_none();
+        let gives = || match is_unknown {
+            true => "what it gives is known only where it is done".to_owned(),
+            false => format!("{giver} gives: {}", if names.is_empty() { "nothing".into() } else { names.join(", ") }),
+        };
         let Some((name, place)) = output else {
             let suggestion = match step.op {
                 Some(op) if !op.primary.is_empty() => format!("did you mean `steps.{id}.{}`?", op.primary),
@@ -399,7 +403,7 @@ impl<'a> Compiler<'a, '_> {
             return Ok(Type::Any);
         }
         let ty = match step.op {
-            Some(op) if !is_child => op.output(name).map(|output| Type::of_output(output.ty, self.file_kind(target))),
+            Some(op) if !is_foreign => op.output(name).map(|output| Type::of_output(output.ty, self.file_kind(target))),
             _ => match &shared {
                 Some(shared) => shared.iter().find(|(field, _)| field == name).map(|(_, ty)| ty.clone()),
                 None => self.gathered(target, name),
@@ -456,7 +460,7 @@ impl<'a> Compiler<'a, '_> {
             return Type::Object { fields, open: true };
         };
         match self.steps[last].op {
-            Some(_) if self.steps[last].def.child().is_some() => match self.child_gives(last) {
+            Some(_) if self.steps[last].def.is_foreign() => match self.child_gives(last) {
                 Some(gives) => fields.extend(gives),
                 None => return Type::Object { fields, open: true },
             },

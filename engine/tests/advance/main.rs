@@ -28,6 +28,7 @@ mod resume;
 mod reuse;
 mod scale;
 mod signal;
+mod task;
 mod waiting;
 mod watch;
 mod world;

@@ -344,3 +344,15 @@ fn a_compensation_goes_on_from_every_cut() {
         assert_eq!(cut.statuses(), world.statuses(), "cut at {commits}");
     }
 }
+
+#[test]
+fn tasks_recover_from_every_cut() {
+    let text = "steps:
+  - {id: a, uses: task.first, with: {n: 1}}
+  - {id: x, for-each: '[1, 2, 3]', continue-on-error: true, uses: task.second, with: {n: '${{ item }}'}}
+  - {id: b, uses: noop, with: {data: ['${{ steps.x.completed }}', '${{ steps.a.image.name }}']}}
+";
+    every_cut("tasks", World::new(text));
+    let world = World::new(text).fault("a", 2, ErrorClass::Timeout).fault("x[2]", 99, ErrorClass::InvalidInput);
+    every_cut("tasks that fail", world);
+}

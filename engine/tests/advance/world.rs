@@ -376,7 +376,7 @@ impl World {
     /// The steps that a message was sent about and that may be paid for, with their generation.
     fn payable(&self) -> BTreeSet<(StepPath, u32)> {
         let calls_a_provider =
-            |path: &StepPath| line(&self.plan, path).is_some_and(|(pool, _)| matches!(pool, "api" | "video"));
+            |path: &StepPath| line(&self.plan, path).is_some_and(|(pool, _)| matches!(&*pool, "api" | "video"));
         let payable = self.run.steps.iter().filter(|(path, step)| step.attempt > 0 && calls_a_provider(path));
         payable.map(|(path, step)| (path.clone(), step.generation)).collect()
     }

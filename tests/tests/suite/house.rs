@@ -246,11 +246,12 @@ fn the_engine_and_the_adapters_do_no_io() {
 
 #[test]
 fn dependencies_point_down_only() {
-    let allowed: [(&str, &[&str]); 8] = [
+    let allowed: [(&str, &[&str]); 9] = [
         ("darkroom-proto", &[]),
         ("darkroom-engine", &["darkroom-proto"]),
         ("darkroom-backend", &["darkroom-proto"]),
         ("darkroom-provider", &["darkroom-proto"]),
+        ("darkroom-taskworker", &["darkroom-proto"]),
         ("darkroom-worker", &["darkroom-backend", "darkroom-proto", "darkroom-provider"]),
         ("darkroom-simulator", &["darkroom-backend", "darkroom-proto", "darkroom-provider", "darkroom-worker"]),
         ("darkroom-coordinator", &["darkroom-backend", "darkroom-engine", "darkroom-proto", "darkroom-provider"]),

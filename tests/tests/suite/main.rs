@@ -20,6 +20,7 @@ mod fleet_roles;
 mod fleet_schedules;
 mod fleet_submit;
 mod fleet_takeover;
+mod fleet_task;
 mod fleet_workflows;
 mod house;
 mod kill_store;

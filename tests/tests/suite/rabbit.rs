@@ -249,17 +249,13 @@ async fn declaring_tells_what_was_there() {
 #[tokio::test]
 async fn a_pool_gets_its_queues_when_a_worker_takes_from_it() {
     let queue = fresh();
-    let pools = ["task.grade".to_owned()];
-    let to_task = Publication::Step {
-        pool: "task.grade".into(),
-        lane: Lane::Batch,
-        delay: None,
-        message: Box::new(sample::step(5)),
-    };
-    let refused = queue.publish(vec![to_task.clone()]).await;
-    assert!(matches!(refused, Err(QueueError::NoSuchPool { pool }) if pool == "task.grade"));
+    let pools = ["grade".to_owned()];
+    let to_pool =
+        Publication::Step { pool: "grade".into(), lane: Lane::Batch, delay: None, message: Box::new(sample::step(5)) };
+    let refused = queue.publish(vec![to_pool.clone()]).await;
+    assert!(matches!(refused, Err(QueueError::NoSuchPool { pool }) if pool == "grade"));
     assert!(is_waiting(queue.take_step(&pools)).await);
-    until("it is there", async || queue.publish(vec![to_task.clone()]).await.is_ok()).await;
+    until("it is there", async || queue.publish(vec![to_pool.clone()]).await.is_ok()).await;
     soon("the step", queue.take_step(&pools)).await.unwrap().unwrap().ack().await.unwrap();
     remove(queue).await;
 }
