@@ -6,6 +6,7 @@ use crate::role::{RoleArgs, Stage};
 use crate::{api, folder, notices, submissions};
 use darkroom_backend::{Queue, QueueError, Repeating, Role};
 use darkroom_coordinator::{Coordinator, CoordinatorError, Failpoint, Notices, Plans, Tasks};
+use darkroom_proto::Duration;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -43,7 +44,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         let stop = stop.child_token();
         let (notices, notifier) = notices::open(&settings, true)?;
         let api = api::open(settings.clone(), artifacts.clone(), &fleet);
-        let tasks: Arc<dyn Tasks> = api.clone();
+        let deciders = Deciders { name, recheck_every, notices, failpoint, tasks: api.clone() };
         let taking = submissions::take(api.clone(), fleet.queue.clone(), stop.clone());
         let serving = api::serve(api, settings.clone(), fleet.clone(), stop.clone());
         Ok(async move {
@@ -53,17 +54,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
             handed_in.spawn(taking);
             let queues = (0..DECIDERS).map(|taker| fleet.queue.taker(taker));
             let ended = match deliver {
-                None => {
-                    let queues = queues.collect();
-                    let deciding =
-                        decide(&fleet, queues, &name, recheck_every, notices, failpoint, tasks, stop.clone());
-                    Box::pin(deciding).await
-                }
+                None => Box::pin(deciders.decide(&fleet, queues.collect(), stop.clone())).await,
                 Some(times) => {
                     let queues = queues.map(|queue| Repeating::new(queue, times)).collect();
-                    let deciding =
-                        decide(&fleet, queues, &name, recheck_every, notices, failpoint, tasks, stop.clone());
-                    Box::pin(deciding).await
+                    Box::pin(deciders.decide(&fleet, queues, stop.clone())).await
                 }
             };
             // What was begun to be taken in is stored and answered, so that nobody has to do it again.
@@ -79,40 +73,47 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
 /// How many loops decide, each about shards of its own: while one waits for the store the other goes on.
 const DECIDERS: u8 = 2;
 
-/// Decides about this process' share of the runs, until told to stop.
-async fn decide<Q: Queue>(
-    fleet: &Fleet,
-    queues: Vec<Q>,
-    name: &str,
-    recheck_every: darkroom_proto::Duration,
+/// What the loops of one process have in common.
+struct Deciders {
+    name: String,
+    recheck_every: Duration,
     notices: Notices,
     failpoint: Option<Failpoint>,
     tasks: Arc<dyn Tasks>,
-    stop: CancellationToken,
-) -> Result<(), CoordinatorError> {
-    let stop = stop.child_token();
-    let store = fleet.store.store.clone();
-    let plans = Arc::new(Plans::new(store.clone()));
-    let mut deciding = JoinSet::new();
-    for (number, queue) in queues.into_iter().enumerate() {
-        let owner = format!("{name}.{}", number + 1);
-        let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
-        let coordinator = coordinator.sharing(SHARDS).rechecking(recheck_every).telling(notices.clone());
-        let mut coordinator = coordinator.serving(tasks.clone());
-        if let Some(failpoint) = failpoint.clone() {
-            coordinator = coordinator.failing_at(failpoint);
+}
+
+impl Deciders {
+    /// Decides about this process' share of the runs, until told to stop.
+    async fn decide<Q: Queue>(
+        self,
+        fleet: &Fleet,
+        queues: Vec<Q>,
+        stop: CancellationToken,
+    ) -> Result<(), CoordinatorError> {
+        let stop = stop.child_token();
+        let store = fleet.store.store.clone();
+        let plans = Arc::new(Plans::new(store.clone()));
+        let mut deciding = JoinSet::new();
+        for (number, queue) in queues.into_iter().enumerate() {
+            let owner = format!("{}.{}", self.name, number + 1);
+            let coordinator = Coordinator::new(store.clone(), queue, plans.clone(), owner);
+            let coordinator = coordinator.sharing(SHARDS).rechecking(self.recheck_every).telling(self.notices.clone());
+            let mut coordinator = coordinator.serving(self.tasks.clone());
+            if let Some(failpoint) = self.failpoint.clone() {
+                coordinator = coordinator.failing_at(failpoint);
+            }
+            deciding.spawn(coordinator.run(stop.clone()));
         }
-        deciding.spawn(coordinator.run(stop.clone()));
+        let mut outcome = Ok(());
+        while let Some(ended) = deciding.join_next().await {
+            let ended = match ended {
+                Ok(ended) => ended,
+                Err(error) => Err(QueueError::Unavailable(format!("deciding broke: {error}")).into()),
+            };
+            // If one can't go on, none does: the role begins again with all of them.
+            stop.cancel();
+            outcome = outcome.and(ended);
+        }
+        outcome
     }
-    let mut outcome = Ok(());
-    while let Some(ended) = deciding.join_next().await {
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => Err(QueueError::Unavailable(format!("deciding broke: {error}")).into()),
-        };
-        // If one can't go on, none does: the role begins again with all of them.
-        stop.cancel();
-        outcome = outcome.and(ended);
-    }
-    outcome
 }
