@@ -7,11 +7,12 @@ use crate::named;
 use crate::output::complain;
 use crate::settings::Settings;
 use crate::workflow_file::{read, show};
-use darkroom_backend::{Artifacts, Definition, Ledger, Queue, Store};
+use darkroom_backend::{Artifacts, Clock, Definition, Ledger, Queue, Store};
 use darkroom_coordinator::{Desk, DeskError, WorkflowError};
 use darkroom_engine::plan::Plan;
-use darkroom_engine::{Compiled, Library, Pinned, Source, Spec, compile, summary};
-use darkroom_proto::Map;
+use darkroom_engine::preview::{Cost, Offer, Prices, preview};
+use darkroom_engine::{Compiled, Library, Pinned, Run, Source, Spec, compile, summary};
+use darkroom_proto::{Map, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,4 +109,43 @@ pub(crate) async fn define<S: Store + Ledger, Q: Queue>(
         desk.define(&child.definition, child.plan.clone()).await?;
     }
     Ok(())
+}
+
+/// How deep children are priced that run children.
+const PRICED_DEEP: u8 = 8;
+
+/// What steps and children cost: children as their own plans say.
+pub(crate) struct WithChildren<'a> {
+    offers: &'a dyn Prices,
+    children: &'a [ChildFile],
+    depth: u8,
+}
+
+impl<'a> WithChildren<'a> {
+    pub(crate) fn of(offers: &'a dyn Prices, children: &'a [ChildFile]) -> WithChildren<'a> {
+        WithChildren { offers, children, depth: 0 }
+    }
+}
+
+impl Prices for WithChildren<'_> {
+    fn offer(&self, op: &str, model: &str) -> Option<Offer> {
+        self.offers.offer(op, model)
+    }
+
+    fn child(&self, reference: &str, inputs: &Map) -> Option<Cost> {
+        let child = self.children.iter().find(|child| child.reference == reference)?;
+        if self.depth >= PRICED_DEEP {
+            return None;
+        }
+        let mut given = inputs.clone();
+        for input in &child.plan.inputs {
+            if let (None, Some(default)) = (given.get(&input.name), &input.default) {
+                given.insert(input.name.clone(), default.clone());
+            }
+        }
+        let spec = Spec::new(&child.plan, given, Clock::system().now());
+        let run = Run::new(RunId::from_bytes([0; 16]), Arc::new(spec));
+        let within = WithChildren { depth: self.depth + 1, ..*self };
+        Some(preview(&child.plan, &run, None, run.spec.created_at, &within).ok()?.cost)
+    }
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use crate::price::{Cost, Offer};
+pub use crate::price::{Cost, Offer, Prices};
 
 /// A preview, as `plan -o json` gives it.
 #[derive(Debug, Clone, Serialize)]
@@ -81,7 +81,7 @@ pub enum Action {
 }
 
 /// What a run would do next. `run` is one that has not started, or one that has ended and is to be resumed: `from` then
-/// says at which step. `route` tells who serves a model for an op, and for how much.
+/// says at which step. `prices` tells who serves a model for an op, and for how much, and what a child costs.
 ///
 /// # Errors
 /// When two instances of a fan-out whose items are known would save to one path, a save path leaves the folder, or what a
@@ -91,7 +91,7 @@ pub fn preview(
     run: &Run,
     from: Option<&StepPath>,
     now: Timestamp,
-    route: &dyn Fn(&str, &str) -> Option<Offer>,
+    prices: &dyn Prices,
 ) -> Result<Preview, (StepPath, StepError)> {
     let mut run = run.clone();
     run.divide_over(u32::MAX);
@@ -102,7 +102,7 @@ pub fn preview(
         // What is taken from the earlier run is taken as soon as the run starts, step by step.
         crate::advance::advance(plan, &mut run, Event::Start, now);
     }
-    let mut previewer = Previewer { plan, run, route, steps: Vec::new(), items: 0 };
+    let mut previewer = Previewer { plan, run, prices, steps: Vec::new(), items: 0 };
     // What is there already is looked for when a body begins, so not again for the top level of a run that goes on.
     let fates = match previewer.run.head.status {
         RunStatus::Pending => reuse::fates(&RunScope { plan, run: &previewer.run, frames: &[] }, &plan.top.nodes),
@@ -191,7 +191,7 @@ const MODELS_LOOKED_AT: u32 = 1_000;
 struct Previewer<'a> {
     plan: &'a Plan,
     run: Run,
-    route: &'a dyn Fn(&str, &str) -> Option<Offer>,
+    prices: &'a dyn Prices,
     steps: Vec<PreviewStep>,
     items: u32,
 }
@@ -254,7 +254,7 @@ impl Previewer<'_> {
         }
         let cost = match action {
             Action::Run | Action::Unknown => {
-                let pricing = Pricing { plan: self.plan, run: &self.run, route: self.route };
+                let pricing = Pricing { plan: self.plan, run: &self.run, prices: self.prices };
                 pricing.container(node, instances, action == Action::Run)
             }
             Action::Keep | Action::Cached | Action::Skip => Cost::free(),
@@ -281,7 +281,7 @@ impl Previewer<'_> {
             return;
         }
         for branch in &node.branches {
-            let pricing = Pricing { plan: self.plan, run: &self.run, route: self.route };
+            let pricing = Pricing { plan: self.plan, run: &self.run, prices: self.prices };
             let cost = pricing.body(&branch.body, &Instances::one(), false);
             let reason = match branch.kind {
                 BranchKind::OnError => "if it fails",
@@ -401,7 +401,7 @@ impl Previewer<'_> {
             row.cost = self.cost(call, &instances, action);
             let models = self.models(path, index, fan, total.unwrap_or(0));
             if !models.is_empty() {
-                let provider = |model: &String| (self.route)(&row.op, model).map(|offer| offer.provider);
+                let provider = |model: &String| self.prices.offer(&row.op, model).map(|offer| offer.provider);
                 let routes: BTreeSet<_> = models.iter().map(provider).collect();
                 row.route = if routes.len() == 1 { routes.into_iter().next().flatten() } else { None };
                 row.model = Some(models.join(", "));
@@ -519,7 +519,7 @@ impl Previewer<'_> {
             true => scope.text(template).unwrap_or_else(|_| written(template)),
             false => written(template),
         });
-        let offer = model.as_deref().and_then(|model| (self.route)(call.op.name, model));
+        let offer = model.as_deref().and_then(|model| self.prices.offer(call.op.name, model));
         PreviewStep {
             path,
             op: call.uses(),
@@ -538,7 +538,7 @@ impl Previewer<'_> {
 
     /// What the instances of a call cost that are to run.
     fn cost(&self, call: &Call, instances: &Instances, action: Action) -> Cost {
-        let pricing = Pricing { plan: self.plan, run: &self.run, route: self.route };
+        let pricing = Pricing { plan: self.plan, run: &self.run, prices: self.prices };
         match action {
             Action::Run => pricing.cost(call, instances, true),
             Action::Unknown => pricing.cost(call, instances, false),

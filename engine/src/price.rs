@@ -97,6 +97,25 @@ impl Cost {
     }
 }
 
+/// What a preview has to be told: who serves models, and what other workflows cost. Any function that gives offers is one
+/// that knows no other workflows.
+pub trait Prices {
+    /// Who serves a model for an op, and for how much.
+    fn offer(&self, op: &str, model: &str) -> Option<Offer>;
+
+    /// What a run of another workflow costs with these inputs, as far as they are known; `None`: nobody knows.
+    fn child(&self, reference: &str, inputs: &Map) -> Option<Cost> {
+        let _ = (reference, inputs);
+        None
+    }
+}
+
+impl<F: Fn(&str, &str) -> Option<Offer>> Prices for F {
+    fn offer(&self, op: &str, model: &str) -> Option<Offer> {
+        self(op, model)
+    }
+}
+
 /// How often a call is made, and what it sees each time.
 pub(crate) struct Instances {
     frames: Vec<Vec<Frame>>,
@@ -136,13 +155,13 @@ impl Instances {
 pub(crate) struct Pricing<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) run: &'a Run,
-    pub(crate) route: &'a dyn Fn(&str, &str) -> Option<Offer>,
+    pub(crate) prices: &'a dyn Prices,
 }
 
 impl Pricing<'_> {
     /// What the instances of a call cost together. `is_certain`: it will run.
     pub(crate) fn cost(&self, call: &Call, instances: &Instances, is_certain: bool) -> Cost {
-        if !call.op.calls_a_provider() {
+        if !call.op.calls_a_provider() && call.child.is_none() {
             return Cost::free();
         }
         let costs = instances.frames.iter().map(|frames| self.cost_of_one(call, frames));
@@ -186,11 +205,19 @@ impl Pricing<'_> {
     }
 
     fn cost_of_one(&self, call: &Call, frames: &[Frame]) -> Cost {
+        if let Some(child) = &call.child {
+            let inputs = match self.static_params(call, frames).remove("with") {
+                Some(Value::Object(inputs)) => inputs,
+                _ => Map::new(),
+            };
+            return self.prices.child(&child.reference, &inputs).unwrap_or_else(Cost::unknown);
+        }
         let Some(param) = call.op.params.iter().find(|param| matches!(param.ty, ParamType::Model(_))) else {
             return Cost::free();
         };
         let params = self.static_params(call, frames);
-        let offer = params.get(param.name).and_then(Value::as_str).and_then(|model| (self.route)(call.op.name, model));
+        let offer =
+            params.get(param.name).and_then(Value::as_str).and_then(|model| self.prices.offer(call.op.name, model));
         match offer {
             Some(offer) if offer.is_free => Cost::free(),
             Some(Offer { provider, price: Some(price), .. }) => {

@@ -1,7 +1,7 @@
 //! `darkroom run FILE`
 
 use crate::asked::Asked;
-use crate::children;
+use crate::children::{self, WithChildren};
 use crate::commands;
 use crate::conclusion::conclude;
 use crate::door::Records;
@@ -212,9 +212,11 @@ pub(crate) fn new_id() -> RunId {
 
 /// What the run will do.
 pub(crate) fn previewed(file: &WorkflowFile, run: &Run, settings: &Settings) -> Result<Preview, Failure> {
-    let shown = preview(&file.plan, run, None, run.spec.created_at, &offers(settings)).map_err(|(path, error)| {
-        Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice)
-    })?;
+    let shown =
+        preview(&file.plan, run, None, run.spec.created_at, &WithChildren::of(&offers(settings), &file.children))
+            .map_err(|(path, error)| {
+                Failure::usage(format!("`{path}` can't run: {}", error.message)).advice(error.advice)
+            })?;
     if let Some(only) = &run.spec.only
         && let Some(total) = shown.steps.iter().find(|step| step.path == only.step).and_then(|step| step.items)
         && let Some(beyond) = only.numbers.iter().find(|number| **number > total)

@@ -2,9 +2,9 @@
 
 use crate::world::{World, path, picture, pictures};
 use darkroom_engine::Reusable;
-use darkroom_engine::preview::{Action, Cost, Offer, Preview, preview};
+use darkroom_engine::preview::{Action, Cost, Offer, Preview, Prices, preview};
 use darkroom_proto::model::{Price, Unit};
-use darkroom_proto::{Duration, ErrorClass, StepError, StepPath};
+use darkroom_proto::{Duration, ErrorClass, Map, StepError, StepPath};
 use serde_json::json;
 
 const PHOTO: &str = "inputs:\n  photo: {type: image}\n  wide: {type: boolean, default: false}\nsteps:\n  - {id: gray, uses: image.grayscale, save: gray.png}\n  - {id: wide, if: inputs.wide, uses: image.resize, with: {width: 90}}\n  - {id: look, if: steps.gray.status == 'completed', uses: image.info}\n  - {id: small, uses: image.resize, with: {width: 5}, save: small.png}\n";
@@ -168,4 +168,34 @@ fn what_would_fail_for_certain_is_an_error() {
     let text = "inputs:\n  name: {type: string}\n  photo: {type: image}\nsteps:\n  - {id: a, uses: image.grayscale, save: '${{ inputs.name }}.png'}\n";
     let world = World::with(text, json!({"photo": picture("a.png"), "name": "../x"}), |_| {});
     assert_eq!(of(&world, None).unwrap_err().1.code, "save_path");
+}
+
+/// Knows one other workflow, which pays for each of the pictures that it is given.
+struct Shop;
+
+impl Prices for Shop {
+    fn offer(&self, op: &str, model: &str) -> Option<Offer> {
+        offer(op, model)
+    }
+
+    fn child(&self, reference: &str, inputs: &Map) -> Option<Cost> {
+        let low = inputs.get("count")?.as_f64()? * 0.04;
+        (reference == "shop").then(|| Cost { low, high: 2.0 * low, source: "fal: 2026-11".into(), per_item: false })
+    }
+}
+
+#[test]
+fn children_cost_what_their_workflows_do_and_those_that_nobody_knows_are_unknown() {
+    let text = "inputs:
+  count: {type: integer, default: 3}
+steps:
+  - {id: one, uses: 'workflow:shop', with: {count: '${{ inputs.count }}'}}
+  - {id: each, for-each: '[1, 2]', uses: 'workflow:shop', with: {count: '${{ item }}'}}
+  - {id: other, uses: 'workflow:other'}
+";
+    let world = World::new(text);
+    let shown = preview(&world.plan, &world.run, None, world.now, &Shop).unwrap();
+    let costs: Vec<(f64, f64, bool)> =
+        shown.steps.iter().map(|step| (step.cost.low, step.cost.high, step.cost.is_known())).collect();
+    assert_eq!(costs, [(0.12, 0.24, true), (0.12, 0.24, true), (0.0, 0.0, false)]);
 }
