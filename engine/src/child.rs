@@ -10,9 +10,10 @@ use crate::change::{Effect, What};
 use crate::lost::is_under_way;
 use crate::part::part_report;
 use crate::plan::{Call, Plan};
-use crate::run::{Run, Spec, State, Step};
+use crate::run::{Run, State, Step};
 use crate::save::clean_save_path;
 use crate::scope::{RunScope, value_error};
+use crate::spec::Spec;
 use darkroom_proto::{
     ErrorClass, Map, Money, Outcome, Report, RunId, RunStatus, Sha256, StepCost, StepError, StepPath, Succeeded,
     Timestamp,

@@ -7,9 +7,10 @@ use crate::fanout::Expansion;
 use crate::part::part_label;
 use crate::plan::{FanOut, NodeIndex, Rule, Tolerate, Work};
 use crate::reuse::{self, Fate};
-use crate::run::{Fan, Frame, OnError, Place, Skipped, State, Step, depth};
+use crate::run::{Fan, Frame, Place, Skipped, State, Step, depth};
 use crate::save::clean_save_path;
 use crate::scope::RunScope;
+use crate::spec::OnError;
 use darkroom_proto::{ErrorClass, Map, StepCost, StepError, StepPath, StepStatus};
 use std::sync::Arc;
 

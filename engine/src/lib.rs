@@ -51,6 +51,7 @@ pub mod schema;
 mod scope;
 mod signal;
 pub mod source;
+mod spec;
 mod stop;
 pub mod suggest;
 mod syntax;
@@ -84,12 +85,10 @@ pub use recorded::{Again, Origin, RECORDED_MAX, Recorded, recorded, why_again};
 pub use render::{render, summary};
 pub use repeat::ITERATIONS_MAX;
 pub use resume::kept_artifacts;
-pub use run::{
-    Caught, Failure, Fan, Head, OnError, Only, Reusable, Run, Skipped, Spec, State, Step, WINDOW_MAX, WINDOW_MIN,
-    saved_scope,
-};
+pub use run::{Caught, Failure, Fan, Head, Run, Skipped, State, Step, WINDOW_MAX, WINDOW_MIN};
 pub use save::clean_save_path;
 pub use signal::{SIGNAL_BYTES_MAX, SIGNALS_MAX, Signal, check_signal};
 pub use source::Source;
+pub use spec::{OnError, Only, Reusable, Spec, saved_scope};
 pub use task::Pulse;
 pub use watch::{Overdue, Watch, line, overdue};

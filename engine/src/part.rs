@@ -8,8 +8,9 @@ use crate::expr::Reference;
 use crate::fanout::Expansion;
 use crate::plan::{Body, BranchKind, FanOut, NodeIndex, Plan, Rule, Work};
 use crate::reuse;
-use crate::run::{Fan, Frame, Run, Spec, State, Step};
+use crate::run::{Fan, Frame, Run, State, Step};
 use crate::scope::RunScope;
+use crate::spec::Spec;
 use darkroom_proto::{
     ErrorClass, ItemsDocument, Map, Money, Outcome, Report, RunId, RunStatus, StepCost, StepError, StepPath,
     StepStatus, Succeeded, Timestamp,

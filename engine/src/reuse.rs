@@ -3,8 +3,8 @@
 
 use crate::expr::Reference;
 use crate::plan::{Body, Call, Node, NodeIndex, Plan, Rule, Source, Wire, Work};
-use crate::run::Reusable;
 use crate::scope::RunScope;
+use crate::spec::Reusable;
 use darkroom_proto::Sha256;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

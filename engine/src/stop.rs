@@ -6,7 +6,8 @@ use crate::change::What;
 use crate::lost::is_under_way;
 use crate::plan::{BranchKind, Work};
 use crate::race::has_enough;
-use crate::run::{Failure, OnError, State, Step};
+use crate::run::{Failure, State, Step};
+use crate::spec::OnError;
 use darkroom_proto::{StepError, StepPath};
 
 impl Turn<'_> {
