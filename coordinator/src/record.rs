@@ -154,36 +154,14 @@ pub fn run_row(id: RunId, summary: &RunSummary) -> RunRow {
 mod tests {
     use super::*;
     use darkroom_backend::{CANCEL_FIELD, void_field};
-    use darkroom_engine::State;
+    use darkroom_engine::{Source, State, compile};
     use darkroom_proto::{Money, Timestamp};
 
     #[test]
     fn what_the_ledger_keeps_with_a_run_is_no_part_of_its_state() {
         let (path, at) = (StepPath::top("edit"), Timestamp(1_800_000_000_000));
-        let spec = Spec {
-            tenant: Default::default(),
-            origin: None,
-            recorded: Default::default(),
-            workflow: "paid".into(),
-            definition: Sha256::of(b"paid"),
-            inputs: Map::new(),
-            created_at: at,
-            artifacts_url: String::new(),
-            out: None,
-            filename: None,
-            only: None,
-            on_error: None,
-            fresh: false,
-            existing: Default::default(),
-            estimated: Money::ZERO,
-            saved: BTreeMap::new(),
-            schedule: None,
-            children: BTreeMap::new(),
-            parent: None,
-            save_dir: None,
-            part: None,
-            allowance: None,
-        };
+        let source = Source::new("paid.yaml", "workflow: paid\nsteps: [{uses: noop}]\n");
+        let spec = Spec::new(&compile(&source).unwrap().plan, Map::new(), at);
         let mut run = Run::new(RunId::from_bytes([7; 16]), Arc::new(spec.clone()));
         run.head.spent = Money(40_000);
         let step: Step = serde_json::from_value(serde_json::json!({

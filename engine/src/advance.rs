@@ -612,13 +612,14 @@ impl Turn<'_> {
         }
         self.run.head.paused = None;
         self.run.head.finished_at = Some(self.now);
+        if self.run.spec.part.is_some() {
+            self.tell();
+        }
         if let Some(reason) = self.run.head.cancelled.clone() {
             self.run.head.status = RunStatus::Cancelled;
             return self.happened(What::RunCancelled { reason });
         }
-        if self.run.spec.part.is_some() {
-            self.tell();
-        } else if self.run.head.failure.is_none() {
+        if self.run.head.failure.is_none() && self.run.spec.part.is_none() {
             match self.outputs() {
                 Ok(outputs) => self.run.head.outputs = outputs,
                 Err(error) => {

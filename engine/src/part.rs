@@ -113,6 +113,9 @@ pub(crate) struct Told {
     /// More failed than is tolerated of the whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     over: bool,
+    /// Who or why, if somebody ended it before it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled: Option<String>,
 }
 
 /// What an instance came to.
@@ -188,7 +191,7 @@ pub(crate) fn part_report(run: &Run, parent: &Parent, cost: StepCost) -> Option<
     let told = run.spec.part.as_ref().and_then(|part| run.step(&part.path)).map(|step| &step.outputs);
     match run.head.status {
         // One that was broken off has nothing to tell but why.
-        RunStatus::Completed | RunStatus::Failed => {
+        RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {
             let outputs = told.filter(|told| !told.is_empty())?.clone();
             Some(parent.report(Outcome::Succeeded(Succeeded { outputs, ..Succeeded::default() }), cost))
         }
@@ -387,7 +390,7 @@ impl Turn<'_> {
         if self.is_superfluous(path) {
             return self.close_superfluous(path);
         }
-        let now = self.now;
+        let (now, is_unwanted) = (self.now, self.is_abandoned(path));
         let told: Result<Told, _> = serde_json::from_value(serde_json::Value::Object(succeeded.outputs.clone()));
         let told = match told {
             Ok(told) => told,
@@ -396,19 +399,33 @@ impl Turn<'_> {
                 return self.fail(path, StepError::new(ErrorClass::WorkflowError, message));
             }
         };
+        // Whoever ends a part by hand ends something that is wanted.
+        let by_hand = told.cancelled.as_ref().filter(|_| !is_unwanted).map(|reason| {
+            StepError::new(ErrorClass::Cancelled, format!("a part was cancelled: {reason}"))
+                .advice("resume the run to go on with it")
+        });
+        let error = by_hand.or(told.error);
         self.change_step(path, |step| {
-            step.state = if told.error.is_some() { State::Failed } else { State::Completed };
+            step.state = match (&told.cancelled, &error) {
+                (Some(_), _) if is_unwanted => State::Cancelled,
+                (_, Some(_)) => State::Failed,
+                (_, None) => State::Completed,
+            };
             step.finished_at = Some(now);
             step.outputs = succeeded.outputs;
-            step.error = told.error.clone();
+            step.error = error.clone();
             step.failed_at = told.failed_at.clone();
             step.forget_way();
         });
-        let Some((attempts, cost)) = self.run.step(path).map(|step| (step.attempt, step.cost)) else { return };
+        let Some((attempts, cost, state)) = self.run.step(path).map(|step| (step.attempt, step.cost, step.state))
+        else {
+            return;
+        };
         let step = path.clone();
-        self.happened(match told.error {
-            Some(error) => What::StepFailed { step, attempts, error, tolerated: !told.over },
-            None => What::StepCompleted { step, attempts, saved: None, notes: Vec::new(), cost },
+        self.happened(match (state, error) {
+            (State::Cancelled, _) => What::StepCancelled { step, spent: cost.spent },
+            (_, Some(error)) => What::StepFailed { step, attempts, error, tolerated: !told.over },
+            (_, None) => What::StepCompleted { step, attempts, saved: None, notes: Vec::new(), cost },
         });
         self.ended(path);
     }
@@ -427,7 +444,7 @@ impl Turn<'_> {
                 None => fan.failed += u32::from(state == State::Failed),
             }
         });
-        told.map_or(state == State::Failed, |told| told.over)
+        state == State::Failed && told.is_none_or(|told| told.over || told.cancelled.is_some())
     }
 
     /// Takes a part out of the counts, so that it is begun again with what its run has done.
@@ -495,6 +512,7 @@ impl Turn<'_> {
             error,
             failed_at,
             over: over.is_some(),
+            cancelled: self.run.head.cancelled.clone(),
         };
         match serde_json::to_value(told) {
             Ok(serde_json::Value::Object(told)) => told,

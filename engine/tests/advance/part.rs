@@ -207,8 +207,24 @@ fn failures_are_tolerated_of_the_whole() {
 
 #[test]
 fn a_failure_calls_off_the_other_parts_and_a_resume_does_only_what_is_missing() {
-    let mut family = Family::new(&fan(30, ""), &[("x[12]", 1, ErrorClass::InvalidInput)]).start();
+    // In the part that is played first, so that there is something left to call off.
+    let mut family = Family::new(&fan(30, ""), &[]);
+    family.root.start();
+    let first = family.root.children.iter().min_by_key(|start| start.run).map(|start| start.parent.path.clone());
+    let bad = match first.unwrap().as_str() {
+        "x[1-10]" => "x[2]",
+        "x[11-20]" => "x[12]",
+        _ => "x[22]",
+    };
+    let mut family = Family::new(&fan(30, ""), &[(bad, 1, ErrorClass::InvalidInput)]).start();
     assert_eq!(family.root.run_status(), RunStatus::Failed);
+    let (total, completed, skipped, failed) = family.items("x");
+    assert_eq!((total, skipped, failed), (30, 0, 1), "what was called off has not failed");
+    let done: u32 = family.parts.values().map(|part| part.get("x").fan.as_ref().unwrap().completed).sum();
+    assert_eq!(completed, done, "what was done before counts");
+    let statuses = family.root.statuses();
+    let cancelled = statuses.iter().filter(|(path, status)| path.contains('-') && **status == "cancelled").count();
+    assert!(cancelled > 0, "{statuses:?}");
     let before: BTreeSet<String> = family.published.drain(..).collect();
     family.faults.clear();
     family.root.apply(Event::Resume { from: None, set: Map::new() });
@@ -220,7 +236,7 @@ fn a_failure_calls_off_the_other_parts_and_a_resume_does_only_what_is_missing() 
         |data: &Value| data.as_array().unwrap().iter().map(|result| result["data"].clone()).collect::<Vec<_>>();
     assert_eq!(values(&family.data("all")), values(&whole(&fan(30, ""), &[]).data("all")));
     let done: BTreeSet<&str> =
-        before.iter().map(|message| message.split('@').next().unwrap()).filter(|path| *path != "x[12]").collect();
+        before.iter().map(|message| message.split('@').next().unwrap()).filter(|path| *path != bad).collect();
     let again: Vec<&String> =
         family.published.iter().filter(|message| done.contains(message.split('@').next().unwrap())).collect();
     assert!(!done.is_empty() && again.is_empty(), "{again:?} was done before");
@@ -432,4 +448,23 @@ fn parts_pause_and_go_on_with_their_run() {
     family.root.apply(Event::Resume { from: None, set: Map::new() });
     family.go();
     assert_eq!((family.root.run_status(), family.parts.len()), (RunStatus::Completed, 30));
+}
+
+#[test]
+fn a_part_that_somebody_cancels_fails_its_run_and_a_resume_goes_on_with_it() {
+    let mut family = Family::new(&fan(25, ", tolerate: 100%"), &[]);
+    family.root.start();
+    for start in std::mem::take(&mut family.root.children) {
+        family.start_part(start);
+    }
+    let part = family.parts.values_mut().next().unwrap();
+    part.apply(Event::Cancel { reason: "by hand".into() });
+    family.go();
+    let error = family.root.run.head.failure.clone().unwrap().error;
+    assert_eq!((family.root.run_status(), error.class), (RunStatus::Failed, ErrorClass::Cancelled));
+    family.root.apply(Event::Resume { from: None, set: Map::new() });
+    family.go();
+    assert_eq!(family.root.run_status(), RunStatus::Completed);
+    let (_, completed, kept, failed) = family.items("x");
+    assert_eq!((completed + kept, failed), (25, 0));
 }
